@@ -1,0 +1,158 @@
+//! What a host shows of one project, as far as planning needs it.
+
+use std::collections::BTreeMap;
+
+use bollard_stubs::models::HostConfig;
+use jiff::Timestamp;
+
+use super::definition::ContainerKey;
+
+/// Whose things to look for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// UID of the cluster's `kube-system` namespace.
+    pub installation: String,
+    /// Namespace of the ContainerService.
+    pub namespace: String,
+    /// Name of the ContainerService.
+    pub name: String,
+}
+
+/// One host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Host {
+    /// Containers with this owner's labels, running or not.
+    pub containers: Vec<Container>,
+    /// Everybody else's containers: who holds which name, project and port.
+    pub others: Vec<Other>,
+    /// By name: the owner's networks, and any network that has a wanted name.
+    pub networks: BTreeMap<String, Network>,
+    /// By name: the owner's volumes, and any volume that has a wanted name.
+    pub volumes: BTreeMap<String, Volume>,
+    /// By reference as written: the wanted images that are present.
+    pub images: BTreeMap<String, Image>,
+}
+
+/// A container of the owner.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Container {
+    /// Engine's ID.
+    pub id: String,
+    /// Name without the leading slash.
+    pub name: String,
+    /// From the labels.
+    pub key: ContainerKey,
+    /// `slipway.dev/revision`.
+    pub revision: String,
+    /// `slipway.dev/restart`.
+    pub restart: Option<String>,
+    /// ID of the image that it was made from.
+    pub image_id: String,
+    /// What it does.
+    pub state: State,
+    /// Exit code of the last run.
+    pub exit_code: i64,
+    /// The kernel killed it for memory.
+    pub oom_killed: bool,
+    /// The engine's own error (a start that failed).
+    pub error: String,
+    /// Start of the last run.
+    pub started_at: Option<Timestamp>,
+    /// End of the last run.
+    pub finished_at: Option<Timestamp>,
+    /// Creation.
+    pub created_at: Option<Timestamp>,
+    /// Health, if it has a check (its own or the image's).
+    pub health: Option<Health>,
+    /// Restarts by the engine's restart policy.
+    pub restart_count: i64,
+    /// Last log lines, for one that exited with an error or is restarting.
+    pub log_tail: String,
+    /// Names of the networks that it is connected to.
+    pub networks: Vec<String>,
+    /// For drift: `docker update` and the like.
+    pub host_config: HostConfig,
+}
+
+/// State of a container, as the engine calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum State {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Removing,
+    Exited,
+    Dead,
+}
+
+/// Health of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Starting, healthy or unhealthy.
+    pub status: HealthStatus,
+    /// Output of the last check.
+    pub output: String,
+}
+
+/// Health, as the engine calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum HealthStatus {
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+/// Somebody else's container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Other {
+    /// Engine's ID.
+    pub id: String,
+    /// Name without the leading slash.
+    pub name: String,
+    /// `com.docker.compose.project`, if it has one.
+    pub project: Option<String>,
+    /// Slipway's owner labels, if it has them (maybe another installation's).
+    pub owner: Option<Owner>,
+    /// Published ports as `(address, port, protocol)`; the address is empty for all. Only running containers hold theirs.
+    pub host_ports: Vec<(String, u16, String)>,
+}
+
+/// A network on the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Engine's ID.
+    pub id: String,
+    /// Owner labels, if it has them.
+    pub owner: Option<Owner>,
+    /// `slipway.dev/revision`.
+    pub hash: Option<String>,
+    /// `com.docker.compose.project`, if it has one.
+    pub project: Option<String>,
+}
+
+/// A volume on the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Owner labels, if it has them.
+    pub owner: Option<Owner>,
+    /// `slipway.dev/role`.
+    pub role: Option<String>,
+    /// `slipway.dev/revision`.
+    pub revision: Option<String>,
+    /// `com.docker.compose.project`, if it has one.
+    pub project: Option<String>,
+}
+
+/// An image on the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Engine's ID (`sha256:…` of the configuration).
+    pub id: String,
+    /// `sha256:…` manifest digests in the repository of the reference.
+    pub digests: Vec<String>,
+    /// The image itself has a health check.
+    pub has_healthcheck: bool,
+}

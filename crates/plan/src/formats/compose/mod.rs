@@ -1,0 +1,3 @@
+//! The Compose format.
+
+pub mod model;

@@ -1,0 +1,4 @@
+//! The formats that users bring: read with paths and positions, nothing dropped.
+
+pub mod compose;
+pub mod yaml;

@@ -1,0 +1,11 @@
+//! From what is wanted and what is observed to what to do next: parse, validate, plan, status.
+//!
+//! Everything here is pure and synchronous. The operator, `slipway check`, `slipway plan` and the tests share it.
+
+pub mod container_service;
+pub mod duration;
+pub mod finding;
+pub mod formats;
+pub mod node;
+
+pub use finding::{Finding, Severity};
