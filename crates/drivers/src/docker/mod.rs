@@ -22,11 +22,13 @@ pub trait Engine: Send + Sync {
     /// What the engine says of itself.
     async fn describe(&self) -> Result<DockerStatus, DriverError>;
 
-    /// What it shows of one project.
+    /// What it shows of one project. A container whose making was broken off (a killed operator) is shown as
+    /// [`State::Dead`](slipway_plan::container_service::observed::State::Dead): it can only be removed.
     async fn observe(&self, query: &Query) -> Result<Host, DriverError>;
 
-    /// Takes one step. Idempotent: done already is success.
-    async fn execute(&self, step: &Step, definition: &Definition) -> Result<(), DriverError>;
+    /// Takes one step for an owner. Idempotent: done already is success. What carries other labels than the owner's is
+    /// never touched: that is a `Conflict`.
+    async fn execute(&self, owner: &Owner, step: &Step, definition: &Definition) -> Result<(), DriverError>;
 
     /// Pulls an image (by digest if given, then tags it as written). `progress` gets text for a person.
     async fn pull(&self, pull: &Pull, progress: &(dyn Fn(String) + Send + Sync)) -> Result<(), DriverError>;
@@ -34,7 +36,9 @@ pub trait Engine: Send + Sync {
     /// The digest that the registry has for a reference now, asked through the engine.
     async fn resolve(&self, image: &str, login: Option<&RegistryLogin>) -> Result<String, DriverError>;
 
-    /// Events from a time on, without end; an error ends the stream. The first item comes at once and says that the stream stands.
+    /// Events from a time on (that time included), without end; an error ends the stream. The first item comes at once and
+    /// says that the stream stands. An engine keeps only its last 256 events, and none over its own restart: observe after
+    /// every subscription.
     async fn events(
         &self,
         since: Option<Timestamp>,
