@@ -1,5 +1,6 @@
 //! Durations as Go and Compose write them: `1h30m`, `90s`, `1.5s`, `500ms`.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 /// Parses a Go-style duration; a bare number is refused, as Compose refuses it. Units: ns, us, µs, ms, s, m, h, d, w.
@@ -32,6 +33,23 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(total).map_err(|_| wrong())
 }
 
+/// The shortest text that [`parse`] reads back: `1h30m`, `90ms`.
+pub fn format(duration: Duration) -> String {
+    let mut rest = duration.as_secs();
+    let mut text = String::new();
+    for (unit, seconds) in [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)] {
+        if rest >= seconds {
+            let _ = write!(text, "{}{unit}", rest / seconds);
+            rest %= seconds;
+        }
+    }
+    match (duration.subsec_millis(), text.is_empty()) {
+        (0, true) => "0s".into(),
+        (0, false) => text,
+        (millis, _) => format!("{text}{millis}ms"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +61,13 @@ mod tests {
         assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
         for wrong in ["", "5", "m", "5 parsecs", "-3s", "1e400s"] {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_read_back() {
+        for text in ["0s", "90ms", "2s", "5m", "1h30m", "365d", "1d1s500ms"] {
+            assert_eq!(format(parse(text).unwrap()), text);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bollard_stubs::models::HostConfig;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::definition::ContainerKey;
 
@@ -31,6 +31,14 @@ pub struct Host {
     pub volumes: BTreeMap<String, Volume>,
     /// By reference as written: the wanted images that are present.
     pub images: BTreeMap<String, Image>,
+    /// Images that were pulled for Slipway (they carry its mark) and that no container uses, whoever it belongs to:
+    /// the engine's ID, by the reference that `RemoveImage` takes.
+    pub unused_images: BTreeMap<String, String>,
+    /// How far the engine's clock is ahead of ours; its times are read with it.
+    pub clock_ahead: SignedDuration,
+    /// When the engine was started, if it can be told (the default bridge is made anew at every start, unless it found live
+    /// containers). A container that ended before was ended by that, and not by a fault of its own.
+    pub engine_started_at: Option<Timestamp>,
 }
 
 /// A container of the owner.
@@ -70,6 +78,11 @@ pub struct Container {
     pub log_tail: String,
     /// Names of the networks that it is connected to.
     pub networks: Vec<String>,
+    /// Names of the volumes that it mounts, helper volumes too.
+    pub volumes: Vec<String>,
+    /// By name: IDs of the networks that it is bound to. One that was made anew under its name has another ID, and the
+    /// container cannot be started any more. Empty IDs (never started) may be left out.
+    pub network_ids: BTreeMap<String, String>,
     /// For drift: `docker update` and the like.
     pub host_config: HostConfig,
 }

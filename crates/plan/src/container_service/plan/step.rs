@@ -1,37 +1,10 @@
-//! The plan: what to do next on each host, and what is waited for. A value: comparable, printable, serialisable.
+//! Steps: the smallest changes of a host.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::Timestamp;
 use serde::Serialize;
-use slipway_api::container_service::FailedRevision;
 
-use super::definition::ContainerKey;
-
-/// What to do next.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Plan {
-    /// By Node name.
-    pub hosts: BTreeMap<String, HostPlan>,
-    /// What cannot be done now, and why.
-    pub waits: Vec<Wait>,
-    /// Failures found in this pass. They are written to status before any step is taken.
-    pub failed: Vec<FailedRevision>,
-    /// Nodes chosen for mode Replicas. Written to status before any step is taken.
-    pub placed: Vec<String>,
-}
-
-/// Steps on one host. Stages run one after the other; the steps of a stage run side by side.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HostPlan {
-    /// Image pulls; they run outside the host's lock, before the stages.
-    pub pulls: Vec<Step>,
-    /// Everything else, under the host's lock.
-    pub stages: Vec<Vec<Step>>,
-}
+use crate::container_service::definition::ContainerKey;
 
 /// One idempotent change of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,7 +24,16 @@ pub enum Step {
     /// Remove a volume of ours.
     RemoveVolume { name: String },
     /// Create a container of the definition under `name`, put its files in and connect its networks; not started.
-    CreateContainer { key: ContainerKey, name: String, revision: String, image_digest: Option<String> },
+    /// Its image is the one with `image_digest`; without a digest, the one that the host has under the reference as written.
+    CreateContainer {
+        key: ContainerKey,
+        name: String,
+        /// For the label `slipway.dev/revision`.
+        revision: String,
+        /// For the label `slipway.dev/restart`.
+        restart: Option<String>,
+        image_digest: Option<String>,
+    },
     /// Start a container. It is found by name, since a step before may have made it.
     StartContainer { name: String },
     /// Stop a container, with its grace.
@@ -66,38 +48,6 @@ pub enum Step {
     UpdateContainer { id: String, key: ContainerKey },
     /// Remove a stopped container with its anonymous volumes.
     RemoveContainer { id: String, name: String },
-}
-
-/// Something that has to happen first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Wait {
-    /// The Node; empty if it is about the whole object.
-    pub host: String,
-    /// The service; empty if it is about the whole host.
-    pub service: String,
-    /// One CamelCase word.
-    pub reason: &'static str,
-    /// In plain words, with what to do.
-    pub message: String,
-    /// Look again at this time, even if no event says so.
-    pub until: Option<Timestamp>,
-    /// Nothing but a person can end it.
-    pub needs_person: bool,
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (host, plan) in &self.hosts {
-            for step in plan.pulls.iter().chain(plan.stages.iter().flatten()) {
-                writeln!(f, "{host}: {step}")?;
-            }
-        }
-        for wait in &self.waits {
-            writeln!(f, "{}: wait: {} ({})", wait.host, wait.message, wait.reason)?;
-        }
-        Ok(())
-    }
 }
 
 impl fmt::Display for Step {
