@@ -2,12 +2,21 @@
 //!
 //! What is made from it, inspected, equals what Docker Compose 2.40 makes from the same file, our labels aside.
 
+pub mod codes;
+mod contents;
+mod hash;
+mod lower;
+mod security;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use bollard_stubs::models::{ContainerCreateBody, EndpointSettings, NetworkCreateRequest, VolumeCreateRequest};
 
+pub use self::contents::{Contents, Need, NeedKind, needs};
+pub use self::hash::{HashKey, revision};
+pub use self::lower::{Context, lower};
 use crate::formats::compose::model::Condition;
 
 /// All that one project wants on one host. It is the same for every host.
@@ -47,9 +56,12 @@ pub struct Container {
     pub image: String,
     /// `os/arch[/variant]`, if one was asked for.
     pub platform: Option<String>,
-    /// The create request with Compose's labels and ours, and with the first network only.
+    /// The create request with Compose's labels and ours, and with the first network only. What is known only at creation
+    /// is left to the driver: the labels `com.docker.compose.image` (the image's ID) and `slipway.dev/revision`.
     /// `env` may hold values that came from Secrets: never print it.
     pub body: ContainerCreateBody,
+    /// `Config.MacAddress`, which the request has only up to API 1.43; later engines take the endpoints' ones.
+    pub mac_address: Option<String>,
     /// Every network by its name on the engine, in the order in which they are connected; the first is also in `body`.
     pub networks: Vec<(String, EndpointSettings)>,
     /// Files from secrets and configs, put in before the start.
@@ -116,7 +128,7 @@ pub struct Network {
     pub external: bool,
     /// The create request, with Compose's labels and ours.
     pub body: NetworkCreateRequest,
-    /// Hash of the request, in the `slipway.dev/revision` label.
+    /// Keyed hash of the request, in the `slipway.dev/revision` label.
     pub hash: String,
 }
 
