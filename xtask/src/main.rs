@@ -1,2 +1,35 @@
-//! placeholder
-fn main() {}
+//! Commands for people who work on Slipway.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+mod generate;
+
+/// Commands for people who work on Slipway.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write the files that are made from code: crds/, and the field tables of docs/.
+    Generate(generate::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Generate(args) => generate::run(&args),
+    }
+}
+
+/// Where the workspace is, as cargo says at run time: a binary may be run in another checkout than it was built in.
+fn workspace_root() -> anyhow::Result<PathBuf> {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
+    let root = PathBuf::from(package).parent().map(PathBuf::from);
+    root.context("xtask lies in no workspace")
+}

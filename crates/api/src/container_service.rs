@@ -34,8 +34,8 @@ use crate::refs::{KeyRef, LocalRef};
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ContainerServiceSpec {
-    /// Which Nodes, and how many of them.
-    #[serde(default)]
+    /// Which Nodes, and how many of them. Default: every Node of the namespace.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub placement: Placement,
 
     /// The project in the Compose specification's format, as in a compose.yaml. `slipway check` names what is not supported.
@@ -74,7 +74,7 @@ pub struct ContainerServiceSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub update: Update,
 
-    /// What to do when somebody else stopped, removed or changed a container of this service: Heal it at once, Report it, or Ignore it.
+    /// What to do when somebody else stopped, removed or changed a container of this service: Heal it at once (default), Report it, or Ignore it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub drift: Drift,
 
@@ -125,8 +125,8 @@ pub struct Placement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_selector: Option<LabelSelector>,
 
-    /// Each: on every Node that matches. Replicas: on `replicas` of them.
-    #[serde(default)]
+    /// Each (default): on every Node that matches. Replicas: on `replicas` of them.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mode: PlacementMode,
 
     /// Number of Nodes that run the project, for mode Replicas.
@@ -136,7 +136,7 @@ pub struct Placement {
 
     /// How long a Node may be gone before its replica is placed elsewhere, as a duration. Default 5m. For mode Replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), regex(pattern = crate::DURATION))]
     pub evict_after: Option<String>,
 
     /// Place a replica elsewhere even if it has named volumes; their data stays behind on the old Node.
@@ -176,7 +176,7 @@ pub struct Images {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Follow>,
 
-    /// Whether images that Slipway pulled and nothing uses any more are removed.
+    /// Whether images that Slipway pulled and nothing uses any more are removed: Never (default), or when they are Unused.
     #[serde(default, skip_serializing_if = "is_default")]
     pub prune: Prune,
 }
@@ -196,7 +196,7 @@ pub enum PullPolicy {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Follow {
     /// How often the tags are looked up in the registry, as a duration (`1h`). At least 1m.
-    #[schemars(length(min = 2, max = 32))]
+    #[schemars(length(max = 32), regex(pattern = crate::DURATION))]
     pub every: String,
 }
 
@@ -213,7 +213,7 @@ pub enum Prune {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Update {
-    /// StopFirst: the old container stops, then the new one starts. StartFirst: the new one is up before the old one stops;
+    /// StopFirst (default): the old container stops, then the new one starts. StartFirst: the new one is up before the old one stops;
     /// a fixed host port, address or container name forces StopFirst.
     #[serde(default, skip_serializing_if = "is_default")]
     pub order: UpdateOrder,
@@ -223,18 +223,18 @@ pub struct Update {
     #[schemars(range(min = 1, max = 10000))]
     pub max_unavailable: Option<u32>,
 
-    /// Rollback: a container that does not come up is replaced by the one before it. Stop: it is left as it is, and the rollout stops.
+    /// Rollback (default): a container that does not come up is replaced by the one before it. Stop: it is left as it is, and the rollout stops.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_failure: OnFailure,
 
     /// How long a new container may take to be running, and healthy if it has a check, as a duration. Default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), regex(pattern = crate::DURATION))]
     pub timeout: Option<String>,
 
     /// How long a new container without a health check must have been running before the old one is removed, as a duration. Default 2s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), regex(pattern = crate::DURATION))]
     pub min_ready: Option<String>,
 }
 
@@ -285,7 +285,7 @@ pub struct Deletion {
 
     /// How long deletion waits for a host that is away, as a duration. Default 5m. What was left there is swept when it comes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), regex(pattern = crate::DURATION))]
     pub timeout: Option<String>,
 }
 

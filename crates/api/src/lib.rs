@@ -3,13 +3,18 @@
 //! Types only: no I/O and no async runtime in this crate's tree (CI checks it). The field docs are
 //! what `kubectl explain` shows.
 
+// Field docs are plain text for users; two print columns with one type are no mistake.
+#![allow(clippy::doc_markdown, clippy::duplicated_attributes)]
+
 pub mod conditions;
 pub mod container_service;
+pub mod crds;
 pub mod labels;
 pub mod node;
 pub mod refs;
 
 pub use container_service::{ContainerService, ContainerServiceSpec, ContainerServiceStatus};
+pub use crds::crds;
 pub use node::{Node, NodeSpec, NodeStatus};
 
 /// API group of every kind.
@@ -17,3 +22,6 @@ pub const GROUP: &str = "slipway.dev";
 
 /// The one served and stored version.
 pub const VERSION: &str = "v1alpha1";
+
+/// What a duration in a spec looks like; `slipway_plan::duration` reads it.
+pub const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d|w))+$";

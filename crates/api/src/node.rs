@@ -55,13 +55,28 @@ pub struct NodeSpec {
 pub struct NodeDeletion {
     /// How long deletion waits for the services that still use the Node, as a duration. Default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), regex(pattern = crate::DURATION))]
     pub timeout: Option<String>,
 }
 
 /// Where a Docker engine listens and how to prove who we are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "self.endpoint.startsWith('unix:///') || self.endpoint.startsWith('tcp://') || self.endpoint.startsWith('ssh://')",
+        "fieldPath": ".endpoint",
+        "message": "must be unix:///path, tcp://host:port or ssh://user@host[:port]"
+    },
+    {
+        "rule": "self.endpoint.startsWith('tcp://') ? has(self.tls) != (has(self.insecure) && self.insecure) : !has(self.tls) && !(has(self.insecure) && self.insecure)",
+        "message": "a tcp:// endpoint needs either tls or insecure: true; both are allowed only there"
+    },
+    {
+        "rule": "self.endpoint.startsWith('ssh://') == has(self.ssh)",
+        "message": "ssh is required with an ssh:// endpoint, and allowed only there"
+    }
+]))]
 pub struct DockerEndpoint {
     /// `unix:///var/run/docker.sock`, `tcp://host:2376` (TLS; needs `tls`) or `ssh://user@host[:port]` (needs `ssh`).
     #[schemars(length(min = 1, max = 512))]
