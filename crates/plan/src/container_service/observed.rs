@@ -78,6 +78,10 @@ pub struct Container {
     pub log_tail: String,
     /// Names of the networks that it is connected to.
     pub networks: Vec<String>,
+    /// Its own `StopTimeout`, in seconds: the grace for stopping it, also when its definition is gone.
+    pub stop_timeout: Option<i64>,
+    /// Services that it depends on, from Compose's label `com.docker.compose.depends_on`: what is stopped after it.
+    pub depends_on: Vec<String>,
     /// Names of the volumes that it mounts, helper volumes too.
     pub volumes: Vec<String>,
     /// By name: IDs of the networks that it is bound to. One that was made anew under its name has another ID, and the
