@@ -7,6 +7,8 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::{ContainerServiceStatus, NodeStatus};
+
 /// The object is as its spec says.
 pub const READY: &str = "Ready";
 /// Work or waiting goes on by itself.
@@ -62,6 +64,42 @@ pub fn conditions(old: &[Condition], verdict: &Verdict, generation: i64, now: Ti
     }
 }
 
+/// A status with the condition set.
+pub trait HasConditions: Clone + Default + PartialEq {
+    /// The conditions as they are.
+    fn conditions(&self) -> &[Condition];
+    /// Replaces the conditions and the generation that the status is about.
+    fn set_conditions(&mut self, conditions: Vec<Condition>, generation: i64);
+
+    /// Writes a verdict into the status.
+    fn judge(&mut self, verdict: &Verdict, generation: i64, now: Timestamp) {
+        let list = conditions(self.conditions(), verdict, generation, now);
+        self.set_conditions(list, generation);
+    }
+}
+
+impl HasConditions for NodeStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    fn set_conditions(&mut self, conditions: Vec<Condition>, generation: i64) {
+        self.conditions = conditions;
+        self.observed_generation = Some(generation);
+    }
+}
+
+impl HasConditions for ContainerServiceStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    fn set_conditions(&mut self, conditions: Vec<Condition>, generation: i64) {
+        self.conditions = conditions;
+        self.observed_generation = Some(generation);
+    }
+}
+
 /// The condition of one type.
 pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|c| c.type_ == type_)
@@ -70,4 +108,40 @@ pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Conditio
 /// Whether `Ready` is `True`.
 pub fn is_ready(conditions: &[Condition]) -> bool {
     find(conditions, READY).is_some_and(|c| c.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(state: State, reason: &str) -> Verdict {
+        Verdict { state, reason: reason.into(), message: format!("because of {reason}") }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn types(list: &[Condition]) -> Vec<(&str, &str)> {
+        list.iter().map(|c| (c.type_.as_str(), c.status.as_str())).collect()
+    }
+
+    #[test]
+    fn each_state_is_one_row_of_the_table() {
+        let row = |state| conditions(&[], &verdict(state, "Because"), 1, at(0));
+        assert_eq!(types(&row(State::Converged)), [("Ready", "True")]);
+        assert_eq!(types(&row(State::Progressing)), [("Ready", "False"), ("Reconciling", "True")]);
+        assert_eq!(types(&row(State::Unknown)), [("Ready", "Unknown"), ("Reconciling", "True")]);
+        assert_eq!(types(&row(State::Stalled)), [("Ready", "False"), ("Stalled", "True")]);
+    }
+
+    #[test]
+    fn the_transition_time_moves_only_with_the_status() {
+        let first = conditions(&[], &verdict(State::Progressing, "Pulling"), 1, at(10));
+        let second = conditions(&first, &verdict(State::Progressing, "Starting"), 2, at(20));
+        assert_eq!(second[0].last_transition_time.0, at(10));
+        assert_eq!((second[0].reason.as_str(), second[0].observed_generation), ("Starting", Some(2)));
+        let third = conditions(&second, &verdict(State::Converged, "Reconciled"), 2, at(30));
+        assert_eq!(third[0].last_transition_time.0, at(30));
+    }
 }

@@ -1,1 +1,8 @@
-//! placeholder
+//! The operator: controllers, leader lease, Events, metrics and the command line.
+
+pub mod context;
+pub mod error;
+pub mod installation;
+pub mod metrics;
+pub mod reconcile;
+pub mod waits;

@@ -1,0 +1,79 @@
+//! The watch of one kind: fills its cache, says what changed, and says when it cannot.
+
+use std::sync::Arc;
+
+use futures::stream::{BoxStream, StreamExt};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::{WatchStreamExt, watcher};
+
+use super::cache::{Cache, Guarded};
+use super::kind::{Key, Object};
+use crate::context::{Context, watched};
+use crate::error::chain;
+use crate::waits::Waits;
+
+/// The watch of one kind, not yet running.
+pub struct Watch<O: Object> {
+    cache: Cache<O>,
+    writer: Writer<Guarded<O>>,
+}
+
+impl<O: Object> Default for Watch<O> {
+    fn default() -> Self {
+        let writer = Writer::new(());
+        Self { cache: Cache::new(writer.as_reader()), writer }
+    }
+}
+
+impl<O: Object> Watch<O> {
+    /// The cache that it fills; others may read it.
+    pub fn cache(&self) -> Cache<O> {
+        self.cache.clone()
+    }
+
+    /// Watches while it is polled; yields what was created, changed or deleted.
+    pub(super) fn changes(self, context: &Context) -> BoxStream<'static, Key> {
+        let api = watched::<Guarded<O>>(&context.client, context.namespace.as_deref());
+        let mut trouble = Trouble::new(context, &O::kind(&()));
+        let cache = self.cache;
+        watcher(api, watcher::Config::default())
+            .default_backoff()
+            .modify(Guarded::prune)
+            .reflect(self.writer)
+            .filter_map(move |event| {
+                trouble.heard(&event);
+                let key = match event {
+                    Ok(
+                        watcher::Event::Apply(object)
+                        | watcher::Event::InitApply(object)
+                        | watcher::Event::Delete(object),
+                    ) => Some(Key::of(&object)),
+                    Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => None,
+                };
+                key.iter().for_each(|key| cache.changed(key.clone()));
+                std::future::ready(key)
+            })
+            .boxed()
+    }
+}
+
+/// Tells that a watch fails: once per change, in the log and in /readyz.
+pub(super) struct Trouble {
+    waits: Arc<Waits>,
+    topic: String,
+}
+
+impl Trouble {
+    pub(super) fn new(context: &Context, kind: &str) -> Self {
+        Self { waits: context.waits.clone(), topic: format!("watch of {kind}") }
+    }
+
+    pub(super) fn heard<T>(&mut self, event: &watcher::Result<watcher::Event<T>>) {
+        match event {
+            // The first of a list: the list itself may still fail.
+            Ok(watcher::Event::Init) => {}
+            Ok(_) => self.waits.clear(&self.topic),
+            Err(error) => self.waits.set(&self.topic, &chain(error)),
+        }
+    }
+}
