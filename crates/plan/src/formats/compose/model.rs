@@ -92,6 +92,8 @@ pub struct Service {
 pub struct EnvFile {
     pub path: String,
     pub required: bool,
+    /// `format: raw`: each line is `KEY=value` as it stands, without quotes, escapes and variables.
+    pub raw: bool,
 }
 
 /// One published port, ranges already expanded to one each.
