@@ -86,9 +86,21 @@ pub(crate) fn read(text: &str, bounds: Bounds, booleans: Booleans) -> Result<Vec
         let message = format!("the text has {} bytes; at most {} are read", text.len(), bounds.bytes);
         return Err(Unreadable { finding: Finding::error(codes::TOO_LARGE, "", message), location: None });
     }
-    let roots: Vec<Node> =
-        serde_saphyr::from_multiple_with_options(text, options(bounds, booleans)).map_err(|e| unreadable(&e))?;
+    let roots: Vec<Node> = on_a_large_stack(|| {
+        serde_saphyr::from_multiple_with_options(text, options(bounds, booleans)).map_err(|error| unreadable(&error))
+    })?;
     Ok(roots.into_iter().map(|root| Document { value: root.to_value(), root }).collect())
+}
+
+/// The parser recurses, with some 30 KB for each level in a debug build; the threads of tests and of the async runtime have 2 MB.
+fn on_a_large_stack<T: Send>(parse: impl FnOnce() -> Result<T, Unreadable> + Send) -> Result<T, Unreadable> {
+    const STACK: usize = 16 << 20;
+    let failed = |why: &str| Unreadable { finding: Finding::error(codes::YAML_SYNTAX, "", why), location: None };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("yaml".into()).stack_size(STACK).spawn_scoped(scope, parse);
+        let thread = thread.map_err(|error| failed(&format!("cannot start a thread to read YAML: {error}")))?;
+        thread.join().unwrap_or_else(|_| Err(failed("the YAML parser failed")))
+    })
 }
 
 fn options(bounds: Bounds, booleans: Booleans) -> serde_saphyr::Options {
@@ -97,8 +109,7 @@ fn options(bounds: Bounds, booleans: Booleans) -> serde_saphyr::Options {
             max_nodes: bounds.nodes,
             max_events: bounds.nodes * 3,
             max_depth: bounds.depth,
-            // A little more, so that the depth is what is complained about.
-            flow_nesting_limit: bounds.depth + 16,
+            flow_nesting_limit: bounds.depth,
             max_documents: 1000,
             max_recorded_anchor_events: bounds.nodes,
             max_recorded_anchor_bytes: bounds.bytes * 4,
@@ -130,6 +141,10 @@ fn unreadable(error: &serde_saphyr::Error) -> Unreadable {
             let key = key.as_ref().map_or_else(String::new, |key| format!(" `{key}`"));
             Finding::error(codes::DUPLICATE_KEY, "", format!("the key{key} is written twice in one map"))
                 .hint("keep one of the two")
+        }
+        // The scanner has its own limit for brackets, and no variant for it.
+        _ if one_line(error).contains("recursion limit") => {
+            Finding::error(codes::TOO_LARGE, "", "the text has too many brackets inside each other")
         }
         _ => Finding::error(codes::YAML_SYNTAX, "", one_line(error)),
     };
@@ -346,6 +361,8 @@ impl<'de> Visitor<'de> for KindVisitor {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use serde_json::json;
 
     use super::*;
@@ -451,15 +468,24 @@ spec:
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for level in 1..12 {
             let before = level - 1;
-            bomb += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(", "));
+            let _ = writeln!(bomb, "a{level}: &a{level} [{}]", vec![format!("*a{before}"); 10].join(", "));
         }
         let deep = "[".repeat(5000) + &"]".repeat(5000);
-        let deep_block: String = (0..2000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+        let mut deep_block = String::new();
+        for level in 0..2000 {
+            let _ = writeln!(deep_block, "{}a:", " ".repeat(level));
+        }
+        let deep_maps = "{a: ".repeat(5000) + &"}".repeat(5000);
         let wide = "- x\n".repeat(600_000);
         let large = "x".repeat(10 << 20);
-        for (name, text) in
-            [("bomb", &bomb), ("deep", &deep), ("block", &deep_block), ("wide", &wide), ("large", &large)]
-        {
+        for (name, text) in [
+            ("bomb", &bomb),
+            ("deep", &deep),
+            ("block", &deep_block),
+            ("maps", &deep_maps),
+            ("wide", &wide),
+            ("large", &large),
+        ] {
             let error = documents(text).expect_err(name);
             assert_eq!(error.finding.code, codes::TOO_LARGE, "{name}: {error:?}");
             assert!(error.finding.message.len() < 500, "{name}");

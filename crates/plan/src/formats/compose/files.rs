@@ -72,15 +72,14 @@ pub(super) fn uses(at: &At<'_>, kind: FileKind) -> Vec<FileUse> {
     let items = at.list().unwrap_or_default();
     items
         .iter()
-        .filter_map(|item| match item.value {
-            serde_json::Value::Object(_) => long_use(item, kind),
-            _ => {
-                let source = item.word()?;
-                let target = target(item, None, &source, kind)?;
-                Some(FileUse { source, target, uid: None, gid: None, mode: None })
-            }
-        })
+        .filter_map(|item| if item.value.is_object() { long_use(item, kind) } else { short_use(item, kind) })
         .collect()
+}
+
+fn short_use(at: &At<'_>, kind: FileKind) -> Option<FileUse> {
+    let source = at.word()?;
+    let target = target(at, None, &source, kind)?;
+    Some(FileUse { source, target, uid: None, gid: None, mode: None })
 }
 
 fn long_use(at: &At<'_>, kind: FileKind) -> Option<FileUse> {

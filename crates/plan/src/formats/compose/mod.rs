@@ -151,6 +151,14 @@ fn top_level(
     findings: &Findings,
 ) -> Option<model::Project> {
     let fields = at.fields()?;
+    let names = |key| at.value.get(key).and_then(Value::as_object).map(|map| map.keys().cloned().collect());
+    let declared = project::Declared {
+        services: names("services").unwrap_or_default(),
+        networks: names("networks").unwrap_or_default(),
+        volumes: names("volumes").unwrap_or_default(),
+        secrets: names("secrets").unwrap_or_default(),
+        configs: names("configs").unwrap_or_default(),
+    };
     if let Some(version) = fields.get_or_null("version") {
         version.warning(codes::DEPRECATED, "`version` is obsolete; it is ignored, as Compose ignores it");
     }
@@ -178,7 +186,7 @@ fn top_level(
     }
     let services = section(services, |_, at| service::service(at, environment));
     fields.finish(&[("include", "`slipway import compose` resolves it"), ("models", "")]);
-    Some(project::assemble(project, services, profiles, &at.path, findings))
+    Some(project::assemble(project, services, &declared, profiles, &at.path, findings))
 }
 
 /// A map of named things.

@@ -25,7 +25,7 @@ pub struct Project {
 
 /// One service.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[allow(missing_docs)] // Each field is the Compose key of the same name.
+#[allow(missing_docs, clippy::struct_excessive_bools)] // Each field is the Compose key of the same name.
 pub struct Service {
     pub image: String,
     pub platform: Option<String>,
@@ -111,6 +111,7 @@ pub struct Port {
 
 /// One entry of `volumes:`.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // as in the format
 pub struct Mount {
     /// Which kind.
     pub kind: MountKind,

@@ -75,32 +75,12 @@ fn is_propagation(word: &str) -> bool {
 
 fn long(at: &At<'_>) -> Option<Mount> {
     let fields = at.fields()?;
-    let kind = match fields.get("type") {
-        None => {
-            at.error_with_hint(codes::INVALID_VALUE, "has no type", "write type: bind, volume or tmpfs");
-            None
-        }
-        Some(kind) => match kind.text().as_deref() {
-            Some("bind") => Some(MountKind::Bind),
-            Some("volume") => Some(MountKind::Volume),
-            Some("tmpfs") => Some(MountKind::Tmpfs),
-            Some(other @ ("npipe" | "cluster" | "image")) => {
-                kind.error(codes::UNSUPPORTED_KEY, format!("mounts of type {other} are not supported"));
-                None
-            }
-            _ => {
-                kind.invalid("is none of bind, volume and tmpfs");
-                None
-            }
-        },
-    };
-    let target = match fields.get("target") {
-        Some(target) => target.parsed(codes::INVALID_VALUE, values::container_path),
-        None => {
-            at.error_with_hint(codes::INVALID_VALUE, "has no target", "write target: and the path in the container");
-            None
-        }
-    };
+    let kind = fields
+        .required("type", codes::INVALID_VALUE, "write type: bind, volume or tmpfs")
+        .and_then(|at| mount_kind(&at));
+    let target = fields
+        .required("target", codes::INVALID_VALUE, "write target: and the path in the container")
+        .and_then(|at| at.parsed(codes::INVALID_VALUE, values::container_path));
     let mut mount = mount(kind.unwrap_or(MountKind::Volume), target.clone().unwrap_or_default());
     mount.source = fields.word("source");
     mount.read_only = fields.boolean("read_only").unwrap_or_default();
@@ -145,6 +125,19 @@ fn long(at: &At<'_>) -> Option<Mount> {
         }
         _ => target.and_then(|_| checked(at, mount)),
     }
+}
+
+fn mount_kind(at: &At<'_>) -> Option<MountKind> {
+    match at.text()?.as_str() {
+        "bind" => return Some(MountKind::Bind),
+        "volume" => return Some(MountKind::Volume),
+        "tmpfs" => return Some(MountKind::Tmpfs),
+        other @ ("npipe" | "cluster" | "image") => {
+            at.error(codes::UNSUPPORTED_KEY, format!("mounts of type {other} are not supported"));
+        }
+        _ => at.invalid("is none of bind, volume and tmpfs"),
+    }
+    None
 }
 
 fn not_of_this_type(at: &At<'_>) -> bool {
@@ -225,7 +218,8 @@ fn device(source: &str, target: &str, permissions: &str) -> Result<Device, Strin
         return Err(format!("`{}` is not a set of permissions: r, w and m", shorten(permissions)));
     }
     // A device of the Container Device Interface (vendor.com/class=name) is not a path.
-    if !is_cdi(source) && !(source.starts_with('/') && target.starts_with('/')) {
+    let are_paths = source.starts_with('/') && target.starts_with('/');
+    if !are_paths && !is_cdi(source) {
         return Err(format!("`{}` is not an absolute path of a device", shorten(source)));
     }
     Ok(Device { source: source.to_owned(), target: target.to_owned(), permissions: permissions.to_owned() })

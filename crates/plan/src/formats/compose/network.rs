@@ -116,7 +116,7 @@ fn pool(at: &At<'_>) -> Option<IpamConfig> {
         Ok(gateway.to_string())
     });
     let auxiliary = fields.get("aux_addresses");
-    let addresses = auxiliary.as_ref().map(|at| at.strings()).unwrap_or_default();
+    let addresses = auxiliary.as_ref().map(At::strings).unwrap_or_default();
     for (host, address) in &addresses {
         if let Some(at) = &auxiliary
             && let Err(reason) = values::address(address).and_then(|address| within(subnet, address))

@@ -76,13 +76,9 @@ fn long(at: &At<'_>) -> Option<Port> {
     }
     // Words for people and proxies; the engine does not see them.
     let _ = (fields.text("name"), fields.text("app_protocol"));
-    let target = match fields.get("target") {
-        Some(target) => target.parsed(codes::INVALID_PORT, self::target),
-        None => {
-            at.error_with_hint(codes::INVALID_PORT, "has no target", "write target: and the port in the container");
-            None
-        }
-    };
+    let target = fields
+        .required("target", codes::INVALID_PORT, "write target: and the port in the container")
+        .and_then(|at| at.parsed(codes::INVALID_PORT, self::target));
     fields.finish(&[]);
     Some(Port { target: target?, published, host_ip, protocol })
 }

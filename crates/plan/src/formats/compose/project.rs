@@ -13,30 +13,40 @@ use crate::finding::Finding;
 /// Name of the network that services without `networks:` are in.
 const DEFAULT_NETWORK: &str = "default";
 
+/// Everything that has a name in the file, whether it could be read or not: what is broken is not undefined as well.
+pub(super) struct Declared {
+    pub(super) services: BTreeSet<String>,
+    pub(super) networks: BTreeSet<String>,
+    pub(super) volumes: BTreeSet<String>,
+    pub(super) secrets: BTreeSet<String>,
+    pub(super) configs: BTreeSet<String>,
+}
+
 /// Puts together the project that the profiles leave, and checks it.
 pub(super) fn assemble(
     mut project: Project,
     services: BTreeMap<String, Read>,
+    declared: &Declared,
     profiles: &[String],
     base: &str,
     findings: &Findings,
 ) -> Project {
-    let check = Check { base, findings };
+    let check = Check { base, declared, findings };
     let active = active(&services, profiles);
-    let all: BTreeSet<String> = services.keys().cloned().collect();
+    let is_filtered = !services.is_empty();
     project.services = services
         .into_iter()
         .filter(|(name, _)| active.contains(name))
         .map(|(name, read)| (name, read.service))
         .collect();
-    if project.services.is_empty() && !all.is_empty() {
+    if project.services.is_empty() && is_filtered {
         check.warn(
             codes::NO_EFFECT,
             "services",
             "no service is left: all of them belong to profiles that are not in spec.profiles",
         );
     }
-    check.dependencies(&mut project, &all);
+    check.dependencies(&mut project);
     check.networks(&mut project);
     check.references(&mut project);
     check.cycles(&project);
@@ -65,6 +75,7 @@ fn active(services: &BTreeMap<String, Read>, profiles: &[String]) -> BTreeSet<St
 
 struct Check<'a> {
     base: &'a str,
+    declared: &'a Declared,
     findings: &'a Findings,
 }
 
@@ -77,29 +88,29 @@ impl Check<'_> {
         self.findings.push(Finding::warning(code, format!("{}.{path}", self.base), message));
     }
 
-    fn undefined<'k>(&self, path: &str, what: &str, name: &str, defined: impl Iterator<Item = &'k String>) {
+    fn undefined(&self, path: &str, what: &str, name: &str, defined: &BTreeSet<String>) {
         let message = format!("{what} `{}` is not defined", shorten(name));
         let finding = Finding::error(codes::UNDEFINED_REFERENCE, format!("{}.{path}", self.base), message);
-        self.findings.push(match values::nearest(name, defined.map(String::as_str)) {
+        self.findings.push(match values::nearest(name, defined.iter().map(String::as_str)) {
             Some(near) => finding.hint(format!("did you mean `{near}`?")),
             None if what == "the service" => finding,
             None => finding.hint(format!("add it to the top-level {}s:", what.trim_start_matches("the "))),
         });
     }
 
-    fn dependencies(&self, project: &mut Project, all: &BTreeSet<String>) {
+    fn dependencies(&self, project: &mut Project) {
         let active: BTreeSet<String> = project.services.keys().cloned().collect();
         let disabled: BTreeSet<String> =
             project.services.iter().filter(|(_, service)| no_health(service)).map(|(name, _)| name.clone()).collect();
         for (name, service) in &mut project.services {
             for (dependency, on) in &service.depends_on {
                 let path = format!("services.{name}.depends_on");
-                if !all.contains(dependency) {
+                if !self.declared.services.contains(dependency) {
                     let shares =
                         [("network_mode", &service.network_mode), ("pid", &service.pid), ("ipc", &service.ipc)];
                     let by = shares.iter().find(|(_, mode)| mode.as_deref() == Some(&format!("service:{dependency}")));
                     let path = by.map_or(path, |(key, _)| format!("services.{name}.{key}"));
-                    self.undefined(&path, "the service", dependency, all.iter());
+                    self.undefined(&path, "the service", dependency, &self.declared.services);
                 } else if on.condition == Condition::Healthy && disabled.contains(dependency) {
                     let message =
                         format!("`{}` is awaited to be healthy, and its health check is off", shorten(dependency));
@@ -123,8 +134,10 @@ impl Check<'_> {
                 let path = format!("services.{name}.networks.{network}");
                 match project.networks.get(network) {
                     None if network != DEFAULT_NETWORK => {
-                        let path = format!("services.{name}.networks");
-                        self.undefined(&path, "the network", network, project.networks.keys());
+                        if !self.declared.networks.contains(network) {
+                            let path = format!("services.{name}.networks");
+                            self.undefined(&path, "the network", network, &self.declared.networks);
+                        }
                     }
                     defined => {
                         let addresses =
@@ -169,19 +182,19 @@ impl Check<'_> {
             for mount in service.volumes.iter().filter(|mount| mount.kind == MountKind::Volume) {
                 if let Some(source) = &mount.source
                     && volumes.insert(source.clone())
-                    && !project.volumes.contains_key(source)
+                    && !self.declared.volumes.contains(source)
                 {
-                    self.undefined(&format!("services.{name}.volumes"), "the volume", source, project.volumes.keys());
+                    self.undefined(&format!("services.{name}.volumes"), "the volume", source, &self.declared.volumes);
                 }
             }
-            for (key, uses, objects, used) in [
-                ("secret", &service.secrets, &project.secrets, &mut secrets),
-                ("config", &service.configs, &project.configs, &mut configs),
+            for (key, uses, declared, used) in [
+                ("secret", &service.secrets, &self.declared.secrets, &mut secrets),
+                ("config", &service.configs, &self.declared.configs, &mut configs),
             ] {
                 for object in uses {
-                    if used.insert(object.source.clone()) && !objects.contains_key(&object.source) {
+                    if used.insert(object.source.clone()) && !declared.contains(&object.source) {
                         let path = format!("services.{name}.{key}s");
-                        self.undefined(&path, &format!("the {key}"), &object.source, objects.keys());
+                        self.undefined(&path, &format!("the {key}"), &object.source, declared);
                     }
                 }
             }
@@ -224,7 +237,7 @@ impl Check<'_> {
 
     /// The same port of the host, wanted twice.
     fn ports(&self, project: &Project) {
-        let mut taken: BTreeMap<(u16, &str), Vec<(Option<IpAddr>, &str)>> = BTreeMap::new();
+        let mut taken: BTreeMap<(u16, &str), Vec<Listener<'_>>> = BTreeMap::new();
         for (name, service) in project.services.iter().filter(|(_, service)| service.network_mode.is_none()) {
             let path = format!("services.{name}.ports");
             for port in &service.ports {
@@ -249,6 +262,9 @@ impl Check<'_> {
         }
     }
 }
+
+/// The address of the host that a service listens on, and the service.
+type Listener<'a> = (Option<IpAddr>, &'a str);
 
 fn no_health(service: &Service) -> bool {
     service.healthcheck.as_ref().is_some_and(|check| check.test.first().is_some_and(|word| word == "NONE"))

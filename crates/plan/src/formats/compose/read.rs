@@ -119,13 +119,13 @@ impl<'a> At<'a> {
         self.or_report(code, rule(&self.text()?))
     }
 
-    /// Any scalar in the words that Compose makes of it, as for environment values and labels; `None` is null.
-    pub(super) fn scalar(&self) -> Option<Option<String>> {
+    /// Any scalar in the words that Compose makes of it, as for environment values and labels; null has none.
+    fn scalar(&self) -> Option<String> {
         match self.value {
-            Value::Null => Some(None),
-            Value::String(text) => Some(Some(text.clone())),
-            Value::Bool(bool) => Some(Some(bool.to_string())),
-            Value::Number(number) => Some(Some(values::number(number))),
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(bool) => Some(bool.to_string()),
+            Value::Number(number) => Some(values::number(number)),
             Value::Array(_) | Value::Object(_) => self.wrong_type("text, a number or a boolean"),
         }
     }
@@ -255,8 +255,8 @@ impl<'a> At<'a> {
                 .entries()
                 .unwrap_or_default()
                 .into_iter()
-                .filter_map(|(key, at)| Some((key.to_owned(), at.scalar()?)))
                 .filter(|(key, _)| !key.is_empty() || self.wrong_type::<()>("a map without an empty key").is_some())
+                .map(|(key, at)| (key.to_owned(), at.scalar()))
                 .collect(),
             Value::Array(_) => self.list().unwrap_or_default().iter().filter_map(At::assignment).collect(),
             _ => self.wrong_type("a map or a list of KEY=value").unwrap_or_default(),
@@ -264,7 +264,7 @@ impl<'a> At<'a> {
     }
 
     fn assignment(&self) -> Option<(String, Option<String>)> {
-        let text = self.scalar()?.unwrap_or_default();
+        let text = self.scalar().unwrap_or_default();
         let (key, value) = match text.split_once('=') {
             Some((key, value)) => (key, Some(value.to_owned())),
             None => (text.as_str(), None),
@@ -315,6 +315,15 @@ impl<'a> Fields<'a> {
     pub(super) fn get_or_null(&self, key: &'static str) -> Option<At<'a>> {
         self.known.borrow_mut().push(key);
         self.map.get(key).map(|value| self.at.child(key, value))
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn required(&self, key: &'static str, code: &'static str, hint: &str) -> Option<At<'a>> {
+        let at = self.get(key);
+        if at.is_none() {
+            self.at.error_with_hint(code, format!("has no {key}"), hint);
+        }
+        at
     }
 
     pub(super) fn text(&self, key: &'static str) -> Option<String> {
@@ -375,10 +384,8 @@ impl<'a> Fields<'a> {
                 None => {
                     let all = known.iter().copied().chain(unsupported.iter().map(|(name, _)| *name));
                     let message = format!("`{}` is not a key of the Compose format here", shorten(key));
-                    match values::nearest(key, all) {
-                        Some(near) => {
-                            at.error_with_hint(codes::UNKNOWN_KEY, message, format!("did you mean `{near}`?"))
-                        }
+                    match values::nearest(key, all).map(|near| format!("did you mean `{near}`?")) {
+                        Some(hint) => at.error_with_hint(codes::UNKNOWN_KEY, message, hint),
                         None => at.error(codes::UNKNOWN_KEY, message),
                     }
                 }

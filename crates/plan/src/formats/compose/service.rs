@@ -71,18 +71,16 @@ pub(super) fn service(at: &At<'_>, variables: &BTreeMap<String, String>) -> Opti
 }
 
 fn image(fields: &Fields<'_>) -> String {
-    match fields.get("image") {
-        Some(at) => {
-            at.parsed(codes::INVALID_VALUE, |text| values::image(text).map(|()| text.to_owned())).unwrap_or_default()
-        }
+    // `build:` is complained about anyway.
+    let image = match fields.get("build") {
+        Some(_) => fields.get("image"),
         None => {
-            if fields.get("build").is_none() {
-                let hint = "write image: and the reference of an image in a registry";
-                fields.at.error_with_hint(codes::INVALID_VALUE, "has no image", hint);
-            }
-            String::new()
+            fields.required("image", codes::INVALID_VALUE, "write image: and the reference of an image in a registry")
         }
-    }
+    };
+    image
+        .and_then(|at| at.parsed(codes::INVALID_VALUE, |text| values::image(text).map(|()| text.to_owned())))
+        .unwrap_or_default()
 }
 
 /// What runs, as whom, how it is watched and stopped.

@@ -28,6 +28,10 @@ fn findings(text: &str) -> String {
     })
 }
 
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(|n| line(n) + "\n").collect()
+}
+
 #[test]
 fn long_forms() {
     let loaded = read(include_str!("fixtures/full.yaml"), &[]).unwrap();
@@ -240,12 +244,12 @@ fn a_text_tells_the_line() {
 #[test]
 fn hostile_files_are_refused_quickly() {
     let started = std::time::Instant::now();
-    let many: String = (0..10_000).map(|n| format!("  s{n}: {{image: a}}\n")).collect();
+    let many = lines(10_000, |n| format!("  s{n}: {{image: a}}"));
     let mut bomb = String::from("x-0: &a0 {image: a, image2: b, c: d}\n");
     for level in 1..30 {
         let _ = writeln!(bomb, "x-{level}: &a{level} [*a{0}, *a{0}, *a{0}]", level - 1);
     }
-    let chain: String = (0..400).map(|n| format!("  s{n}: {{image: a, depends_on: [s{}]}}\n", n + 1)).collect();
+    let chain = lines(400, |n| format!("  s{n}: {{image: a, depends_on: [s{}]}}", n + 1));
     for (name, text, code) in [
         ("large", "#".repeat(10 << 20), codes::TOO_LARGE),
         ("services", format!("services:\n{many}"), codes::TOO_LARGE),
@@ -276,10 +280,10 @@ fn hostile_files_are_refused_quickly() {
 
 #[test]
 fn findings_are_bounded() {
-    let keys: String = (0..5000).map(|n| format!("    k{n}x: 1\n")).collect();
+    let keys = lines(5000, |n| format!("    k{n}x: 1"));
     let findings = read(&format!("services:\n  a:\n    image: a\n{keys}"), &[]).unwrap_err();
     assert_eq!(findings.len(), MAX_FINDINGS + 1);
-    assert_eq!(findings[MAX_FINDINGS].message, "4900 more errors are not shown");
+    assert_eq!(findings[MAX_FINDINGS].message, "4900 more errors are not shown (line 1)");
 }
 
 fn any_value() -> impl Strategy<Value = Value> {

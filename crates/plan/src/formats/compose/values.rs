@@ -63,16 +63,15 @@ pub(super) fn command(line: &str) -> Result<Vec<String>, String> {
                 None => return Err("the command ends with a lone backslash".into()),
             },
             (c, Some(open)) if c == open => quote = None,
-            (c, Some(_)) => word.get_or_insert_default().push(c),
             ('"' | '\'', None) => {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
-            (c, None) if matches!(c, ' ' | '\t' | '\r' | '\n') => words.extend(word.take()),
+            (' ' | '\t' | '\r' | '\n', None) => words.extend(word.take()),
             (';' | '&' | '|' | '<' | '>' | '(' | ')' | '`', None) => {
                 return Err(format!("`{c}` needs a shell, and the command is not run by one"));
             }
-            (c, None) => word.get_or_insert_default().push(c),
+            (c, _) => word.get_or_insert_default().push(c),
         }
     }
     if let Some(open) = quote {
