@@ -4,11 +4,20 @@
 
 pub mod codes;
 mod contents;
+mod env_file;
+mod files;
 mod hash;
+mod host_config;
+mod labels;
 mod lower;
+mod mounts;
+mod names;
+mod networking;
 mod security;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
@@ -16,6 +25,7 @@ use bollard_stubs::models::{ContainerCreateBody, EndpointSettings, NetworkCreate
 
 pub use self::contents::{Contents, Need, NeedKind, needs};
 pub use self::hash::{HashKey, revision};
+pub use self::labels::COMPOSE_VERSION;
 pub use self::lower::{Context, lower};
 use crate::formats::compose::model::Condition;
 
@@ -139,4 +149,14 @@ pub struct Volume {
     pub external: bool,
     /// The create request, with Compose's labels and ours.
     pub body: VolumeCreateRequest,
+}
+
+/// A list as the engine's models have it: absent if there is nothing in it.
+fn list<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
+}
+
+/// A map as the engine's models have it: absent if there is nothing in it.
+fn map(entries: &BTreeMap<String, String>) -> Option<HashMap<String, String>> {
+    (!entries.is_empty()).then(|| entries.clone().into_iter().collect())
 }
