@@ -60,6 +60,8 @@ pub trait Kind: Send + Sync + Sized + 'static {
     type Observed: Send + Sync;
     /// What to do next; a value.
     type Plan: Display + Send + Sync;
+    /// What came of doing it; `()` if there is nothing to tell.
+    type Outcome: Send + Sync;
 
     /// The kind in metrics, in the field manager (`<name>.slipway.dev`) and in the finalizer: `node`, `containerservice`.
     const NAME: &'static str;
@@ -90,15 +92,15 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// What to do next. Pure.
     fn plan(&self, valid: &Self::Valid, observed: &Self::Observed, pass: &Pass<Self::Object>) -> Self::Plan;
 
-    /// Does it: each step idempotent, stop at the first error. What must be on record before something outside is made
-    /// is written first, by [`Pass::write`].
+    /// Does it: each step idempotent. An error stops the whole act; what concerns one host of many belongs in the outcome.
+    /// What must be on record before something outside is made is written first, by [`Pass::write`].
     async fn act(
         &self,
         valid: &Self::Valid,
         observed: &Self::Observed,
         plan: &Self::Plan,
         pass: &Pass<Self::Object>,
-    ) -> Result<(), Error>;
+    ) -> Result<Self::Outcome, Error>;
 
     /// The status after the pass, and what comes next. Pure.
     fn report(
@@ -106,7 +108,7 @@ pub trait Kind: Send + Sync + Sized + 'static {
         valid: &Self::Valid,
         observed: &Self::Observed,
         plan: &Self::Plan,
-        acted: &Acted,
+        acted: &Acted<Self::Outcome>,
         pass: &Pass<Self::Object>,
     ) -> Report<<Self::Object as HasStatus>::Status>;
 
@@ -125,9 +127,9 @@ pub trait Kind: Send + Sync + Sized + 'static {
 
 /// How the `act` step ended.
 #[derive(Debug)]
-pub enum Acted {
-    /// Every step of the plan was taken.
-    Done,
+pub enum Acted<T> {
+    /// The plan was carried out, as far as it went.
+    Done(T),
     /// No step was taken: the object is suspended.
     Suspended,
     /// A step failed; those after it were not taken.

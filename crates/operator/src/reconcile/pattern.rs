@@ -48,7 +48,7 @@ async fn attempt<K: Kind>(kind: &K, pass: &Pass<K::Object>) -> Result<Report<Sta
     let acted = if kind.suspended(&pass.object()) {
         Acted::Suspended
     } else {
-        kind.act(&valid, &observed, &plan, pass).await.map_or_else(Acted::Failed, |()| Acted::Done)
+        kind.act(&valid, &observed, &plan, pass).await.map_or_else(Acted::Failed, Acted::Done)
     };
     Ok(kind.report(&valid, &observed, &plan, &acted, pass))
 }
