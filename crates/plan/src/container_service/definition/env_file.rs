@@ -7,11 +7,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::formats::compose;
+
 /// Why a file cannot be read. It quotes nothing of the file, which may be secret.
-pub(super) type Problem = String;
+pub(crate) type Problem = String;
 
 /// Variables of env files, read one after the other.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     /// By precedence: where the value of a variable is looked up before the files themselves.
     outer: [&'a BTreeMap<String, String>; 2],
     /// What the files set.
@@ -35,6 +37,19 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Reads one file of `format: raw`: lines `NAME=value` as they stand, `#` comments, and names alone as in the other format.
+    pub fn read_raw(&mut self, text: &str) {
+        for line in text.trim_start_matches('\u{feff}').lines().map(str::trim_start) {
+            let (name, value) = line.split_once('=').map_or((line, None), |(name, value)| (name, Some(value)));
+            if line.is_empty() || line.starts_with('#') || name.is_empty() {
+                continue;
+            }
+            if let Some(value) = value.or_else(|| self.outer_value(name)) {
+                self.variables.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
     /// All that the files set.
     pub fn finish(self) -> BTreeMap<String, String> {
         self.variables
@@ -53,7 +68,8 @@ impl<'a> Reader<'a> {
         let (value, rest) = value(start).ok_or_else(|| format!("line {}: a quote is not closed", line(start)))?;
         let value = match value {
             Value::Literal(text) => text,
-            Value::Template(text) => Self::interpolate(&text)
+            Value::Template(text) => self
+                .interpolate(&text)
                 .ok_or_else(|| format!("line {}: a `$` in the value cannot be read as a variable", line(start)))?,
         };
         self.variables.insert(name.to_owned(), value);
@@ -64,9 +80,9 @@ impl<'a> Reader<'a> {
         self.outer.iter().find_map(|scope| scope.get(name)).map(String::as_str)
     }
 
-    /// Variables are refused for now.
-    fn interpolate(text: &str) -> Option<String> {
-        (!text.contains('$')).then(|| text.to_owned())
+    fn interpolate(&self, text: &str) -> Option<String> {
+        let lookup = |name: &str| self.outer_value(name).or_else(|| self.variables.get(name).map(String::as_str));
+        compose::interpolate(text, lookup).ok()
     }
 }
 
@@ -229,6 +245,25 @@ mod tests {
         is("A=\"two\nlines\"\nB=c", "A", "two\nlines");
         is("A=\"two\nlines\"\nB=c", "B", "c");
         is("A=b\"c\"", "A", "b\"c\"");
+    }
+
+    #[test]
+    fn variables() {
+        is("A=${PROJECT}-$SERVICE-${EARLIER}-${BOTH}-${NONE:-d}", "A", "p-s-e-project-d");
+        is("A=\"$PROJECT \\$PROJECT\"", "A", "p $PROJECT");
+        is("A='$PROJECT'", "A", "$PROJECT");
+        is("A=1\nB=$A$A", "B", "11");
+        is("PROJECT\nNONE\nA=b", "PROJECT", "p");
+        assert!(!read("NONE\n").unwrap().contains_key("NONE"));
+    }
+
+    #[test]
+    fn the_raw_format_keeps_everything() {
+        let (project, service) = (BTreeMap::from([("P".to_owned(), "p".to_owned())]), BTreeMap::new());
+        let mut reader = Reader::new(&project, &service);
+        reader.read_raw("# comment\n\nA=\"b\" # $c \nP\nNONE\nB=\n=x\n");
+        let wanted = [("A", "\"b\" # $c "), ("B", ""), ("P", "p")];
+        assert_eq!(reader.finish(), wanted.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 pub mod codes;
 mod contents;
-mod env_file;
+pub(crate) mod env_file;
 mod files;
 mod hash;
 mod host_config;

@@ -506,7 +506,7 @@ fn contents(kind: NeedKind, name: &str, data: &[(&str, &str)]) -> Contents {
 
 #[test]
 fn environment_wins_over_env_files_and_later_files_over_earlier() {
-    let env_file = |path: &str, required| EnvFile { path: path.into(), required };
+    let env_file = |path: &str, required| EnvFile { path: path.into(), required, raw: false };
     let mut case = case(Service {
         env_file: vec![env_file("a.env", true), env_file("b.env", true), env_file("none.env", false)],
         environment: [("OWN".into(), text("yes")), ("TAKEN_AWAY".into(), None)].into(),

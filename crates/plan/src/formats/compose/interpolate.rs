@@ -27,9 +27,10 @@ pub(super) fn tree(value: &Value, environment: &BTreeMap<String, String>, base: 
     }
 }
 
-/// One text. `Err` is a finding without a path.
-pub(super) fn text(text: &str, environment: &BTreeMap<String, String>) -> Result<String, Finding> {
-    let mut expansion = Expansion { environment, unset: Vec::new(), left: MAX_VALUE };
+/// One text, with variables from `lookup`; one that is not set counts as empty. `Err` is a finding without a path, and may
+/// quote the text.
+pub fn text<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> Result<String, Finding> {
+    let mut expansion = Expansion { lookup: &lookup, unset: Vec::new(), left: MAX_VALUE };
     expansion.text(text, 0).map_err(Problem::into_finding)
 }
 
@@ -56,8 +57,8 @@ impl Pass<'_> {
     }
 
     fn text(&mut self, text: &str, path: &str) -> String {
-        let mut expansion =
-            Expansion { environment: self.environment, unset: Vec::new(), left: self.left.min(MAX_VALUE) };
+        let lookup = |name: &str| self.environment.get(name).map(String::as_str);
+        let mut expansion = Expansion { lookup: &lookup, unset: Vec::new(), left: self.left.min(MAX_VALUE) };
         let result = expansion.text(text, 0);
         for name in expansion.unset {
             if self.unset.insert(name.clone()) {
@@ -102,14 +103,14 @@ impl Problem {
     }
 }
 
-struct Expansion<'a> {
-    environment: &'a BTreeMap<String, String>,
+struct Expansion<'a, 'v> {
+    lookup: &'a dyn Fn(&str) -> Option<&'v str>,
     unset: Vec<String>,
     /// Bytes that may still be written, those of discarded defaults included.
     left: usize,
 }
 
-impl Expansion<'_> {
+impl Expansion<'_, '_> {
     fn text(&mut self, text: &str, depth: usize) -> Result<String, Problem> {
         if depth > MAX_NESTING {
             return Err(Problem::TooLarge(format!("variables are nested more than {MAX_NESTING} deep")));
@@ -153,7 +154,7 @@ impl Expansion<'_> {
         }
         // With a colon, an empty value counts as unset.
         let (colon, operation) = rest.strip_prefix(':').map_or((false, rest), |rest| (true, rest));
-        let value = self.environment.get(name).filter(|value| !(colon && value.is_empty())).cloned();
+        let value = (self.lookup)(name).filter(|value| !(colon && value.is_empty())).map(str::to_owned);
         let mut characters = operation.chars();
         let (operator, word) = (characters.next(), characters.as_str());
         match (operator, value) {
@@ -169,8 +170,8 @@ impl Expansion<'_> {
     }
 
     fn get(&mut self, name: &str) -> String {
-        if let Some(value) = self.environment.get(name) {
-            return value.clone();
+        if let Some(value) = (self.lookup)(name) {
+            return value.to_owned();
         }
         self.unset.push(name.to_owned());
         String::new()
@@ -216,6 +217,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn text(written: &str, environment: &BTreeMap<String, String>) -> Result<String, Finding> {
+        super::text(written, |name| environment.get(name).map(String::as_str))
+    }
 
     fn environment() -> BTreeMap<String, String> {
         [("A", "a"), ("EMPTY", ""), ("DOLLAR", "$B"), ("_x1", "x")]

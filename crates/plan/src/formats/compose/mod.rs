@@ -25,7 +25,7 @@ use serde_json::Value;
 
 pub use self::deploy::MAX_REPLICAS;
 use self::files::FileKind;
-pub use self::interpolate::{MAX_NESTING, MAX_VALUE};
+pub use self::interpolate::{MAX_NESTING, MAX_VALUE, text as interpolate};
 pub use self::ports::MAX_PORTS;
 pub use self::read::MAX_FINDINGS;
 use self::read::{At, Findings};
