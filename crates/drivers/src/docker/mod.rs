@@ -1,5 +1,22 @@
 //! Docker engines.
 
+mod client;
+mod connect;
+mod engine;
+mod errors;
+mod events;
+mod execute;
+mod files;
+mod images;
+mod lines;
+mod observe;
+pub mod reasons;
+mod text;
+mod tls;
+mod wire;
+
+pub use connect::Factory;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
