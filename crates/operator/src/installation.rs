@@ -1,13 +1,13 @@
 //! Whose things on the hosts are ours, and the key that hides the content of Secrets in their labels.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use slipway_drivers::Class;
+use slipway_plan::container_service::definition::HashKey;
 
 use crate::error::Error;
 
@@ -17,18 +17,12 @@ pub const SECRET: &str = "slipway-installation";
 const ENTRY: &str = "key";
 
 /// One installation of Slipway: a cluster.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Installation {
     /// UID of the `kube-system` namespace, which lives as long as the cluster.
     pub id: String,
     /// Key of the hashes that mark revisions: without it a label would tell whether a guessed secret is right.
-    pub key: [u8; 32],
-}
-
-impl fmt::Debug for Installation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Installation({})", self.id)
-    }
+    pub key: HashKey,
 }
 
 impl Installation {
@@ -44,7 +38,7 @@ impl Installation {
             Some(key) => key,
             None => create(&secrets, system_namespace).await?,
         };
-        Ok(Self { id, key })
+        Ok(Self { id, key: HashKey::new(key) })
     }
 }
 

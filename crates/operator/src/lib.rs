@@ -2,7 +2,9 @@
 
 pub mod context;
 pub mod error;
+pub mod hosts;
 pub mod installation;
 pub mod metrics;
+pub mod node;
 pub mod reconcile;
 pub mod waits;
