@@ -8,10 +8,11 @@ use slipway_api::container_service::{
     ContainerServiceSpec, Drift, OnFailure, PlacementMode, Prune, PullPolicy, UpdateOrder, VolumeDeletion,
 };
 
-use super::definition::{Container, Definition};
+use super::definition::{Container, Contents, Context, Definition, HashKey, lower};
 use super::observed::Owner;
 use crate::duration;
-use crate::finding::{Finding, Severity};
+use crate::finding::Finding;
+use crate::formats::compose::model::Project;
 
 /// A ContainerService that can be planned.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +100,38 @@ pub fn validate_spec(spec: &ContainerServiceSpec) -> Vec<Finding> {
     }
 }
 
-/// Everything that planning works with, from a spec and its definition. Errors have at least one finding of severity Error.
+/// Everything that planning works with, from a spec, its Compose project and what that needs from the cluster.
+pub fn validate(
+    owner: Owner,
+    spec: &ContainerServiceSpec,
+    project: &Project,
+    contents: &Contents,
+    key: &HashKey,
+) -> Result<Valid, Vec<Finding>> {
+    let context = Context {
+        owner: &owner,
+        name: &owner.name,
+        environment: &spec.environment,
+        files: &spec.files,
+        contents,
+        key,
+        base: compose_path(spec),
+    };
+    match lower(project, &context) {
+        Ok(definition) => validate_definition(owner, spec, definition),
+        Err(mut findings) => {
+            findings.extend(validate_spec(spec));
+            Err(findings)
+        }
+    }
+}
+
+/// The field path that findings about the Compose file start with.
+pub fn compose_path(spec: &ContainerServiceSpec) -> &'static str {
+    if spec.compose_from.is_some() { "spec.composeFrom" } else { "spec.compose" }
+}
+
+/// The same, from a definition that is there already.
 pub fn validate_definition(
     owner: Owner,
     spec: &ContainerServiceSpec,
@@ -108,17 +140,9 @@ pub fn validate_definition(
     let settings = settings(spec);
     let (port_errors, warnings) = check_definition(spec, &definition);
     match settings {
-        Ok(Settings { placement, update, images, deletion }) if port_errors.is_empty() => Ok(Valid {
-            owner,
-            definition,
-            placement,
-            update,
-            images,
-            drift: spec.drift,
-            restart: spec.restart.as_ref().map(|r| r.requested_at.clone()),
-            deletion,
-            warnings,
-        }),
+        Ok(Settings { placement, update, images, deletion }) if port_errors.is_empty() => {
+            Ok(Valid { owner, definition, placement, update, images, drift: spec.drift, deletion, warnings })
+        }
         Ok(_) => Err(port_errors),
         Err(mut findings) => {
             findings.extend(port_errors);
@@ -290,7 +314,8 @@ fn check_definition(spec: &ContainerServiceSpec, definition: &Definition) -> (Ve
         let taken = all[..i].iter().find_map(|(other, o)| Some((other, shared_port(container, o)?)));
         if let Some((other, port)) = taken {
             let message = format!("{key} and {other} both want host port {port}; one host has it only once");
-            errors.push(Finding::error("HostPortTwice", service_path(&key.service, "ports"), message));
+            let path = format!("{}.services.{}.ports", compose_path(spec), key.service);
+            errors.push(Finding::error("HostPortTwice", path, message));
         }
     }
     let mut said = BTreeMap::new();
@@ -298,19 +323,12 @@ fn check_definition(spec: &ContainerServiceSpec, definition: &Definition) -> (Ve
         if let Some(why) = container.exclusive.as_ref().filter(|_| spec.update.order == UpdateOrder::StartFirst) {
             said.entry(key.service.clone()).or_insert_with(|| {
                 let message = format!("{} stops first, though order is StartFirst: it has {why}", key.service);
-                Finding {
-                    severity: Severity::Warning,
-                    ..Finding::error("StopFirstForced", "spec.update.order", message)
-                }
+                Finding::warning("StopFirstForced", "spec.update.order", message)
             });
         }
     }
     warnings.extend(said.into_values());
     (errors, warnings)
-}
-
-fn service_path(service: &str, field: &str) -> String {
-    format!("spec.compose.services.{service}.{field}")
 }
 
 fn shared_port(one: &Container, other: &Container) -> Option<String> {

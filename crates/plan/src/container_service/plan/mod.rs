@@ -4,22 +4,39 @@
 //! [`Plan::failed`], [`Plan::placed`] and [`Plan::images`] in the status, takes the steps, observes and plans again at once
 //! if any step was taken, until only waits are left. Then it waits for events, or for the earliest [`Wait::until`].
 
+mod conflicts;
+mod drift;
+mod failures;
+mod host;
+mod images;
+mod look;
+mod placement;
+mod removal;
+mod rollout;
+mod slot;
 mod step;
+mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use slipway_api::conditions;
 use slipway_api::container_service::{
     ContainerServiceStatus, FailedRevision, ResolvedImage, Unhealthy, VolumeDeletion,
 };
 
-use super::definition::Definition;
-use super::observed::{Host, Owner};
-use super::validate::Valid;
+use self::failures::Revisions;
+use self::host::{Cx, Outcome, Scene};
+use self::images::Pins;
+use super::definition::{Container, revision};
+use super::observed::Host;
+use super::validate::{Placement, Valid};
 
-pub use step::Step;
+pub use self::images::images_to_resolve;
+pub use self::removal::{Deletion, plan_deletion};
+pub use self::step::{Step, blocks};
 
 /// What to do next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -29,7 +46,8 @@ pub struct Plan {
     pub hosts: BTreeMap<String, HostPlan>,
     /// What cannot be done now, and why.
     pub waits: Vec<Wait>,
-    /// Failures found in this pass. They are written to status before any step is taken.
+    /// Failed revisions that still count: those of the status and those found in this pass. Written to status before any step
+    /// is taken.
     pub failed: Vec<FailedRevision>,
     /// Nodes chosen for mode Replicas. Written to status before any step is taken.
     pub placed: Vec<String>,
@@ -37,6 +55,8 @@ pub struct Plan {
     pub images: Vec<ResolvedImage>,
     /// What the hosts show, measured by what is wanted.
     pub summary: Summary,
+    /// Look again at this time, though nothing is waited for: tags to follow, a Node that has been gone for long enough.
+    pub look_again: Option<Timestamp>,
 }
 
 /// Steps on one host.
@@ -59,7 +79,7 @@ pub struct Wait {
     /// The service; empty if it is about the whole host.
     pub service: String,
     /// One CamelCase word.
-    pub reason: &'static str,
+    pub reason: String,
     /// In plain words, with what to do.
     pub message: String,
     /// Look again at this time, even if no event says so.
@@ -80,6 +100,8 @@ pub struct Summary {
     pub ready: usize,
     /// Of these, of the newest revision.
     pub updated: usize,
+    /// Not ready since somebody changed them, and `drift` is Ignore.
+    pub tolerated: usize,
     /// Containers that are not as wanted.
     pub unhealthy: Vec<Unhealthy>,
     /// Hosts that cannot be observed now.
@@ -126,18 +148,6 @@ pub struct Fault {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageView(pub BTreeMap<String, Result<String, Fault>>);
 
-/// The image references whose digest has to be looked up in their registry before [`plan`].
-pub fn images_to_resolve(
-    valid: &Valid,
-    generation: i64,
-    nodes: &Nodes,
-    old: &ContainerServiceStatus,
-    now: Timestamp,
-) -> BTreeSet<String> {
-    let _ = (valid, generation, nodes, old, now);
-    BTreeSet::new()
-}
-
 /// What to do next, on every host.
 pub fn plan(
     valid: &Valid,
@@ -147,43 +157,160 @@ pub fn plan(
     old: &ContainerServiceStatus,
     now: Timestamp,
 ) -> Plan {
-    let _ = (valid, generation, nodes, images, old, now);
-    Plan::default()
+    let pins = images::pin(valid, generation, nodes, images, old, now);
+    let wanted = revisions(valid, &pins);
+    let order = host::order(&valid.definition);
+    let failing_since = match conditions::find(&old.conditions, conditions::READY) {
+        Some(ready) if ready.status == "True" => None,
+        Some(ready) => Some(ready.last_transition_time.0),
+        None => Some(now),
+    };
+    let cx = Cx { valid, generation, old, pins: &pins, wanted: &wanted, order: &order, failing_since };
+    let places = placement::place(valid, nodes, &old.placed, now);
+    let chosen = |name: &str| places.chosen.contains(name);
+    let scenes: Vec<_> = nodes
+        .0
+        .iter()
+        .filter(|(name, _)| chosen(name))
+        .filter_map(|(name, node)| Some(Scene::of(&cx, name, node.host.as_ref()?, node.suspend, now)))
+        .collect();
+    let mut failed = failures::still_wanted(&old.failed, &wanted, valid.restart.as_deref());
+    for scene in &scenes {
+        failed.extend(scene.new_failures(&failed));
+    }
+    let unobserved: Vec<_> = places.chosen.iter().filter(|name| nodes.0[**name].host.is_none()).collect();
+    let standings: Vec<_> = scenes.iter().map(|scene| scene.standing(&failed)).collect();
+    let admitted = rollout::admitted(&standings, unobserved.len(), valid.update.max_unavailable);
+
+    let mut plan = Plan {
+        waits: image_waits(&pins),
+        placed: match valid.placement {
+            Placement::Each => Vec::new(),
+            Placement::Replicas { .. } => places.chosen.iter().map(|name| (*name).to_owned()).collect(),
+        },
+        images: images::records(&pins),
+        summary: Summary { hosts: places.chosen.len(), ..Summary::default() },
+        look_again: images::next_look_up(valid, &pins).into_iter().chain(places.look_again).min(),
+        ..Plan::default()
+    };
+    plan.waits.extend(places.waits);
+    plan.waits.extend(failed.iter().map(failure_wait));
+    for scene in &scenes {
+        plan.add(scene, scene.outcome(&failed, admitted.contains(scene.node)));
+    }
+    for name in unobserved {
+        plan.add_unobserved(name, &nodes.0[*name], valid.definition.containers.len());
+    }
+    let elsewhere = nodes.0.iter().filter(|(name, _)| !chosen(name) && !places.shadowed.contains(name.as_str()));
+    for (name, node) in elsewhere {
+        plan.add_sweep(valid, name, node);
+    }
+    plan.failed = failed;
+    plan.hosts.retain(|_, host| !host.pulls.is_empty() || !host.stages.is_empty());
+    plan
 }
 
-/// What to do next to remove everything of an owner. It is done when no step and no wait is left.
-pub fn plan_deletion(
-    owner: &Owner,
-    volumes: VolumeDeletion,
-    nodes: &Nodes,
-    deadline: Timestamp,
-    now: Timestamp,
-) -> Deletion {
-    let _ = (owner, volumes, nodes, deadline, now);
-    Deletion::default()
+fn revisions(valid: &Valid, pins: &Pins) -> Revisions {
+    let one = |container: &Container| {
+        let pin = pins.get(&container.image)?.as_ref().ok()?;
+        Some(revision(container, &pin.digest))
+    };
+    valid.definition.containers.iter().map(|(key, container)| (key.clone(), one(container))).collect()
 }
 
-/// A plan for a deletion.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Deletion {
-    /// Steps and waits.
-    pub plan: Plan,
-    /// By Node name: what is left behind since the deadline has passed. Worth an Event when the deletion ends.
-    pub abandoned: BTreeMap<String, String>,
+fn image_waits(pins: &Pins) -> Vec<Wait> {
+    let faults = pins.values().filter_map(|pin| pin.as_ref().err());
+    faults
+        .map(|f| Wait { needs_person: f.needs_person, ..Wait::of_object(f.reason.clone(), f.message.clone()) })
+        .collect()
 }
 
-impl Deletion {
-    /// Nothing is left to do or to wait for.
-    pub fn is_done(&self) -> bool {
-        self.plan.hosts.is_empty() && self.plan.waits.is_empty()
+fn failure_wait(failed: &FailedRevision) -> Wait {
+    let message = format!(
+        "the new revision of {} failed on {}: {}; it is tried again when it changes, or when spec.restart asks for it",
+        failed.service, failed.host, failed.message
+    );
+    let wait = Wait::on(&failed.host, failed.reason.clone(), message);
+    Wait { service: failed.service.clone(), needs_person: true, ..wait }
+}
+
+impl Plan {
+    /// No step is to be taken.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// When to look again, even if no event says so.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.waits.iter().filter_map(|wait| wait.until).chain(self.look_again).min()
+    }
+
+    fn add(&mut self, scene: &Scene<'_>, outcome: Outcome) {
+        let Outcome { mut plan, mut waits, summary } = outcome;
+        if scene.suspended {
+            waits.clear();
+            if plan != HostPlan::default() {
+                let message =
+                    format!("Node {} is suspended; what should be done there waits for it to be resumed", scene.node);
+                waits.push(Wait { needs_person: true, ..Wait::on(scene.node, "NodeSuspended", message) });
+            }
+            plan = HostPlan::default();
+        }
+        self.hosts.insert(scene.node.into(), plan);
+        self.waits.extend(waits);
+        let Summary { hosts: _, wanted, ready, updated, tolerated, unhealthy, unobserved } = summary;
+        self.summary.wanted += wanted;
+        self.summary.ready += ready;
+        self.summary.updated += updated;
+        self.summary.tolerated += tolerated;
+        self.summary.unhealthy.extend(unhealthy);
+        self.summary.unobserved.extend(unobserved);
+    }
+
+    fn add_unobserved(&mut self, name: &str, node: &NodeView, containers: usize) {
+        let fault = node.fault.clone().unwrap_or_else(|| Fault {
+            reason: "HostAway".into(),
+            message: "it has not been reached yet".into(),
+            needs_person: false,
+        });
+        let wait = Wait::on(name, fault.reason, format!("Node {name}: {}", fault.message));
+        self.waits.push(Wait { needs_person: fault.needs_person, ..wait });
+        self.summary.wanted += containers;
+        self.summary.unobserved.push(name.into());
+    }
+
+    /// A Node that the project does not run on: what it has of it goes, but for named volumes.
+    fn add_sweep(&mut self, valid: &Valid, name: &str, node: &NodeView) {
+        let Some(host) = &node.host else { return };
+        let stages = removal::sweep(&valid.owner, host, VolumeDeletion::Keep);
+        if stages.is_empty() {
+            return;
+        }
+        if node.suspend {
+            let message =
+                format!("Node {name} is suspended; what it still has of this service stays until it is resumed");
+            self.waits.push(Wait { needs_person: true, ..Wait::on(name, "NodeSuspended", message) });
+            return;
+        }
+        self.hosts.insert(name.into(), HostPlan { pulls: Vec::new(), stages });
     }
 }
 
-/// Whether a step must not be taken because another one of the same host plan, of an earlier stage, has failed.
-pub fn blocks(definition: &Definition, failed: &Step, later: &Step) -> bool {
-    let _ = (definition, failed, later);
-    true
+impl Wait {
+    pub(super) fn on(host: &str, reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { host: host.into(), ..Self::of_object(reason, message) }
+    }
+
+    pub(super) fn of_object(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            host: String::new(),
+            service: String::new(),
+            reason: reason.into(),
+            message: message.into(),
+            until: None,
+            needs_person: false,
+        }
+    }
 }
 
 impl fmt::Display for Plan {
@@ -194,7 +321,7 @@ impl fmt::Display for Plan {
             }
         }
         for wait in &self.waits {
-            writeln!(f, "{}: wait: {} ({})", wait.host, wait.message, wait.reason)?;
+            writeln!(f, "waits: {} ({})", wait.message, wait.reason)?;
         }
         Ok(())
     }

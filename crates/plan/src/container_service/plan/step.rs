@@ -1,10 +1,12 @@
 //! Steps: the smallest changes of a host.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::container_service::definition::ContainerKey;
+use super::slot::plain_name;
+use crate::container_service::definition::{ContainerKey, Definition};
 
 /// One idempotent change of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -69,4 +71,78 @@ impl fmt::Display for Step {
             Self::RemoveContainer { name, .. } => write!(f, "remove container {name}"),
         }
     }
+}
+
+/// Whether a step must not be taken since another step of the same host plan, of an earlier stage, has failed. The others go
+/// on: one broken service holds up only those that depend on it.
+pub fn blocks(definition: &Definition, failed: &Step, later: &Step) -> bool {
+    let on = |step| Subject::of(definition, step);
+    match (on(failed), on(later)) {
+        (Subject::Image, _) | (_, Subject::Image) => false,
+        (Subject::Network(one), Subject::Network(other)) => one == other,
+        (Subject::Network(name), Subject::Container { key, .. }) => {
+            let uses = |key| definition.containers.get(key).is_some_and(|c| c.networks.iter().any(|(n, _)| n == name));
+            key.as_ref().is_none_or(uses)
+        }
+        (Subject::Volume, Subject::Container { key, .. }) => {
+            key.as_ref().and_then(|key| definition.containers.get(key)).is_none_or(|c| c.has_volumes)
+        }
+        (Subject::Volume, _) | (Subject::Network(_), Subject::Volume) => false,
+        // What is left of a container may still hold on to it.
+        (Subject::Container { .. }, Subject::Network(_) | Subject::Volume) => true,
+        (Subject::Container { key, names }, Subject::Container { key: other, names: others }) => {
+            names.iter().any(|name| others.contains(name))
+                || match (key, other) {
+                    (Some(key), Some(other)) => {
+                        key == other || depends(definition, &other, &key.service, &mut BTreeSet::new())
+                    }
+                    _ => false,
+                }
+        }
+    }
+}
+
+/// What a step is about.
+enum Subject<'a> {
+    Image,
+    Network(&'a str),
+    Volume,
+    Container { key: Option<ContainerKey>, names: Vec<&'a str> },
+}
+
+impl<'a> Subject<'a> {
+    fn of(definition: &Definition, step: &'a Step) -> Self {
+        let by_name = |names: Vec<&'a str>| {
+            let is = |name: &str| names.iter().any(|n| plain_name(n) == name);
+            let found = definition.containers.iter().find(|(_, c)| is(&c.name)).map(|(key, _)| key.clone());
+            Self::Container { key: found, names }
+        };
+        let by_key = |key: &ContainerKey, names| Self::Container { key: Some(key.clone()), names };
+        match step {
+            Step::PullImage { .. } | Step::RemoveImage { .. } => Self::Image,
+            Step::CreateNetwork { name } | Step::RemoveNetwork { name, .. } => Self::Network(name),
+            Step::CreateVolume { .. } | Step::RemoveVolume { .. } => Self::Volume,
+            Step::CreateContainer { key, name, .. } => by_key(key, vec![name]),
+            Step::ConnectNetwork { key, .. } | Step::UpdateContainer { key, .. } => by_key(key, Vec::new()),
+            Step::RenameContainer { from, to, .. } => by_name(vec![from, to]),
+            Step::StartContainer { name }
+            | Step::StopContainer { name, .. }
+            | Step::UnpauseContainer { name, .. }
+            | Step::RemoveContainer { name, .. } => by_name(vec![name]),
+        }
+    }
+}
+
+/// Whether a container depends on a service, directly or through others.
+fn depends<'a>(definition: &'a Definition, key: &ContainerKey, service: &str, seen: &mut BTreeSet<&'a str>) -> bool {
+    let Some(container) = definition.containers.get(key) else { return false };
+    container.depends_on.keys().any(|needed| {
+        needed == service
+            || (seen.insert(needed)
+                && definition
+                    .containers
+                    .keys()
+                    .filter(|k| k.service == *needed)
+                    .any(|k| depends(definition, k, service, seen)))
+    })
 }
