@@ -140,9 +140,17 @@ pub fn validate_definition(
     let settings = settings(spec);
     let (port_errors, warnings) = check_definition(spec, &definition);
     match settings {
-        Ok(Settings { placement, update, images, deletion }) if port_errors.is_empty() => {
-            Ok(Valid { owner, definition, placement, update, images, drift: spec.drift, deletion, warnings })
-        }
+        Ok(Settings { placement, update, images, deletion }) if port_errors.is_empty() => Ok(Valid {
+            owner,
+            definition,
+            placement,
+            update,
+            images,
+            drift: spec.drift,
+            restart: spec.restart.as_ref().map(|r| r.requested_at.clone()),
+            deletion,
+            warnings,
+        }),
         Ok(_) => Err(port_errors),
         Err(mut findings) => {
             findings.extend(port_errors);
