@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod generate;
 
 /// Commands for people who work on Slipway.
@@ -18,12 +19,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure the figures of docs/performance.md.
+    Bench(bench::Args),
     /// Write the files that are made from code: crds/, and the field tables of docs/.
     Generate(generate::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Generate(args) => generate::run(&args),
     };
     match outcome {

@@ -1,0 +1,109 @@
+//! One measured figure, and how figures are shown.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// A figure with what it is held against.
+#[allow(clippy::struct_field_names)] // `figure` is the name that readers of the JSON look for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// What was measured.
+    pub figure: String,
+    /// The result.
+    pub value: f64,
+    /// Unit of all three numbers; empty for a count or a ratio.
+    pub unit: &'static str,
+    /// The most that it may be.
+    pub goal: f64,
+    /// The same thing done by the reference, in the same run.
+    pub reference: Option<Reference>,
+    /// Whether the goal is met.
+    pub met: bool,
+}
+
+/// What a figure is compared with.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reference {
+    /// What it is.
+    pub what: &'static str,
+    /// Its own result.
+    pub value: f64,
+    /// The unit of its result, and of what it was compared with.
+    pub unit: &'static str,
+}
+
+impl Figure {
+    /// A figure without a reference.
+    pub fn new(figure: impl Into<String>, value: f64, unit: &'static str, goal: f64) -> Self {
+        Self { figure: figure.into(), value, unit, goal, reference: None, met: value <= goal }
+    }
+
+    /// A figure that counts something.
+    pub fn count(figure: impl Into<String>, count: usize, unit: &'static str, goal: u32) -> Self {
+        // Counts of this size are exact in an f64.
+        #[allow(clippy::cast_precision_loss)]
+        Self::new(figure, count as f64, unit, f64::from(goal))
+    }
+
+    /// Adds what was measured beside it.
+    pub fn beside(mut self, what: &'static str, value: f64, unit: &'static str) -> Self {
+        self.reference = Some(Reference { what, value, unit });
+        self
+    }
+}
+
+/// The figures as a Markdown table.
+pub fn table(figures: &[Figure]) -> String {
+    let mut text = String::from("| figure | value | goal | reference | met |\n|---|---|---|---|---|\n");
+    for one in figures {
+        let reference = one.reference.as_ref().map_or_else(
+            || "–".to_owned(),
+            |reference| format!("{}: {}", reference.what, quantity(reference.value, reference.unit)),
+        );
+        let met = if one.met { "yes" } else { "**no**" };
+        let (value, goal) = (quantity(one.value, one.unit), quantity(one.goal, one.unit));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| {} | {value} | ≤ {goal} | {reference} | {met} |", one.figure);
+    }
+    text
+}
+
+fn quantity(value: f64, unit: &str) -> String {
+    let digits = if value.fract() == 0.0 { 0 } else { 2 };
+    format!("{value:.digits$} {unit}").trim_end().to_owned()
+}
+
+/// The middle of some measurements.
+pub fn median(mut values: Vec<Duration>) -> Duration {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Milliseconds, as figures show them.
+pub fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e5).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_shows_what_was_missed() {
+        let figures = [
+            Figure::new("latency", 61.234, "ms", 50.0).beside("docker run", 310.0, "ms"),
+            Figure::new("recreated", 1.0, "", 1.0),
+        ];
+        let table = table(&figures);
+        assert!(table.contains("| latency | 61.23 ms | ≤ 50 ms | docker run: 310 ms | **no** |"), "{table}");
+        assert!(table.contains("| recreated | 1 | ≤ 1 | – | yes |"), "{table}");
+    }
+
+    #[test]
+    fn the_median_does_not_heed_an_outlier() {
+        let values = [5, 1, 900, 2, 3].map(Duration::from_millis);
+        assert_eq!(median(values.into()), Duration::from_millis(3));
+    }
+}
