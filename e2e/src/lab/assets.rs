@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 
+use super::images::sha256;
 use super::run::output;
 
 /// Programs of one Go module below `tools/`.
@@ -103,15 +103,10 @@ impl GoTools {
         let source = repository().join("tools").join(self.folder);
         let module = fs::read_to_string(source.join("go.mod"))
             .with_context(|| format!("cannot read go.mod in {}", source.display()))?;
-        let sums = fs::read(source.join("go.sum"))?;
+        let sums = fs::read_to_string(source.join("go.sum"))?;
         let version = required_version(&module, self.version_of)?;
-        let digest = Sha256::new()
-            .chain_update(&module)
-            .chain_update(&sums)
-            .chain_update(format!("{:?} {}", self.programs, self.ldflags))
-            .finalize();
-        let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        cached(&format!("{}-{version}-{hash}", self.folder), |dir| self.build(&source, &version, dir))
+        let hash = sha256(format!("{module}{sums}{:?}{}", self.programs, self.ldflags).as_bytes());
+        cached(&format!("{}-{version}-{hash:.12}", self.folder), |dir| self.build(&source, &version, dir))
     }
 
     fn build(&self, source: &Path, version: &str, dir: &Path) -> Result<()> {

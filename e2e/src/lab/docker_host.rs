@@ -28,7 +28,7 @@ use super::process::{Daemon, Signal};
 use super::run::{Run, ip, output};
 
 /// How long an engine may take to answer after its start.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// What every engine that Slipway supports speaks.
 const OLDEST_API: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
@@ -119,7 +119,6 @@ impl DockerHost {
         self.exec("ip", &["-6", "addr", "add", &format!("{}/64", self.v6()), "dev", "eth0", "nodad"])?;
         // No default route: an engine's look-ups of images must not leave the machine.
         self.exec("ip", &["link", "set", "eth0", "up"])?;
-        self.exec("sysctl", &["-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"])?;
         Ok(())
     }
 
@@ -174,12 +173,11 @@ impl DockerHost {
         ]);
         dockerd.args(&self.options.args);
         *self.dockerd() = Some(Daemon::start_forked("dockerd", dockerd, &self.log())?);
-        let docker = self.docker()?;
         eventually(&format!("the engine of {} to answer", self.name), READY, || async {
             if let Some(dockerd) = &*self.dockerd() {
                 dockerd.check()?;
             }
-            docker.ping().await?;
+            self.docker()?.ping().await?;
             Ok(())
         })
         .await

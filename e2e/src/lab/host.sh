@@ -4,6 +4,8 @@
 name=$1 dir=$2 disk=$3 root=$4
 set -e
 hostname "$name"
+echo 1 >/proc/sys/net/ipv4/ip_forward
+echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
 mkdir -p "$dir/data" "$dir/etc-docker" /etc/docker
 if [ -n "$disk" ]; then mount -t tmpfs -o "size=$disk" disk "$dir/data"; fi
 if [ -n "$root" ]; then

@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -62,7 +63,7 @@ impl Image {
     /// The image as an archive that `docker load` takes.
     pub fn archive(&self) -> Result<Vec<u8>> {
         let layer = self.layer()?;
-        let layer_id = hex(&layer);
+        let layer_id = sha256(&layer);
         let mut config = json!({
             "Cmd": self.command,
             "Env": ["PATH=/bin:/usr/bin:/sbin:/usr/sbin"],
@@ -78,7 +79,7 @@ impl Image {
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_id}")]},
             "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "the lab"}],
         }))?;
-        let image_name = format!("{}.json", hex(&image));
+        let image_name = format!("{}.json", sha256(&image));
         let manifest = serde_json::to_vec(&json!([{
             "Config": image_name,
             "RepoTags": [self.reference],
@@ -129,8 +130,10 @@ fn header(kind: tar::EntryType, size: u64, mode: u32) -> tar::Header {
     header
 }
 
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// The SHA-256 digest, in hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    format!("{:x}", Bytes::copy_from_slice(&digest))
 }
 
 /// This machine's architecture, by the name that images use.

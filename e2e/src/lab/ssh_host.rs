@@ -79,27 +79,18 @@ impl<'a> SshHost<'a> {
 
     /// A Secret with the client's key and the server's host key, as a Node's `ssh.secretRef` wants it.
     pub fn secret(&self, name: &str) -> Result<Secret> {
-        self.secret_of(name, &fs::read_to_string(self.client_key())?, &self.known_hosts()?)
+        Ok(secret(name, &fs::read_to_string(self.client_key())?, &self.known_hosts()?))
     }
 
     /// A Secret whose known hosts have another key for this host.
     pub fn secret_with_wrong_host_key(&self, name: &str) -> Result<Secret> {
         let stranger = fs::read_to_string(self.dir.join("stranger.pub"))?;
-        self.secret_of(name, &fs::read_to_string(self.client_key())?, &format!("{} {stranger}", self.host.v4()))
+        Ok(secret(name, &fs::read_to_string(self.client_key())?, &format!("{} {stranger}", self.host.v4())))
     }
 
     /// A Secret with a key that the server does not accept.
     pub fn secret_with_wrong_key(&self, name: &str) -> Result<Secret> {
-        self.secret_of(name, &fs::read_to_string(self.dir.join("stranger"))?, &self.known_hosts()?)
-    }
-
-    fn secret_of(&self, name: &str, key: &str, known_hosts: &str) -> Result<Secret> {
-        let data = BTreeMap::from([
-            ("ssh-privatekey".to_owned(), ByteString(key.as_bytes().to_vec())),
-            ("known_hosts".to_owned(), ByteString(known_hosts.as_bytes().to_vec())),
-        ]);
-        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
-        Ok(Secret { metadata, data: Some(data), ..Secret::default() })
+        Ok(secret(name, &fs::read_to_string(self.dir.join("stranger"))?, &self.known_hosts()?))
     }
 
     /// A Node for the host by ssh, with its login in the Secret of that name.
@@ -113,4 +104,13 @@ impl<'a> SshHost<'a> {
     pub fn log(&self) -> PathBuf {
         self.server.log().to_owned()
     }
+}
+
+fn secret(name: &str, key: &str, known_hosts: &str) -> Secret {
+    let data = BTreeMap::from([
+        ("ssh-privatekey".to_owned(), ByteString(key.as_bytes().to_vec())),
+        ("known_hosts".to_owned(), ByteString(known_hosts.as_bytes().to_vec())),
+    ]);
+    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    Secret { metadata, data: Some(data), ..Secret::default() }
 }

@@ -14,9 +14,8 @@ use crate::lab::cluster::Cluster;
 pub fn name(method: &str, path: &str) -> (String, bool) {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let in_group = match parts.as_slice() {
-        ["api", _version, rest @ ..] | ["apis", _, _version, rest @ ..] => rest,
-        _ => return (format!("{} {path}", method.to_lowercase()), false),
+    let (["api", _version, in_group @ ..] | ["apis", _, _version, in_group @ ..]) = parts.as_slice() else {
+        return (format!("{} {path}", method.to_lowercase()), false);
     };
     let in_namespace = match in_group {
         ["namespaces", _namespace, rest @ ..] if !rest.is_empty() && !matches!(rest, ["status" | "finalize"]) => rest,
