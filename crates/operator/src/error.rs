@@ -5,6 +5,7 @@ use std::time::Duration;
 use slipway_api::conditions::{State, Verdict};
 use slipway_drivers::{Class, DriverError};
 use slipway_plan::Finding;
+use slipway_plan::container_service::definition::codes::awaits_content;
 use thiserror::Error;
 
 /// A pass, or a step of it, that failed.
@@ -90,6 +91,10 @@ impl Error {
     /// How the failure looks from outside.
     pub fn verdict(&self) -> Verdict {
         let state = match self.class() {
+            // It goes on by itself as soon as somebody creates what is missing.
+            Class::Invalid if matches!(self, Self::Invalid(findings) if findings.iter().all(awaits_content)) => {
+                State::Progressing
+            }
             Class::Unreachable => State::Unknown,
             Class::Transient | Class::Conflict => State::Progressing,
             Class::Denied | Class::Invalid => State::Stalled,

@@ -1,0 +1,127 @@
+//! Image pulls run beside the reconciles: a slow one delays no other service and no other host.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use slipway_drivers::DriverError;
+use slipway_drivers::docker::{Engine, Pull};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// First wait after a failed pull; it doubles with every failure up to [`LONGEST_BACK_OFF`].
+const SHORTEST_BACK_OFF: Duration = Duration::from_secs(5);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+
+/// How often progress is worth a look by those who wait.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// One image on one host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    host: String,
+    image: String,
+    digest: Option<String>,
+}
+
+/// How a pull stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PullState {
+    /// Goes on; the text says how far it is.
+    Running(String),
+    /// Failed; it is tried again after this time.
+    Failed(DriverError, Duration),
+}
+
+#[derive(Debug)]
+enum Entry {
+    Running(String),
+    Failed { error: DriverError, failures: u32, retry_at: Instant },
+}
+
+/// The pulls under way and those that failed lately, over all objects.
+#[derive(Clone)]
+pub struct Pulls {
+    entries: Arc<Mutex<HashMap<Key, Entry>>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Pulls {
+    /// None yet. The token abandons all of them; engines keep the layers that they have.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { entries: Arc::default(), tasks: TaskTracker::new(), stop }
+    }
+
+    /// Starts a pull unless it runs already or failed a moment ago, and says how it stands.
+    /// `wake` is called when there is something new to tell: progress now and then, and the end.
+    pub fn ensure(
+        &self,
+        host: &str,
+        engine: &Arc<dyn Engine>,
+        pull: &Pull,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> PullState {
+        let key = Key { host: host.into(), image: pull.image.clone(), digest: pull.digest.clone() };
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = match entries.get(&key) {
+            Some(Entry::Running(progress)) => return PullState::Running(progress.clone()),
+            Some(Entry::Failed { error, retry_at, .. }) if *retry_at > Instant::now() => {
+                return PullState::Failed(error.clone(), retry_at.saturating_duration_since(Instant::now()));
+            }
+            Some(Entry::Failed { failures, .. }) => *failures,
+            None => 0,
+        };
+        let text = format!("pulling {} on {host}", pull.image);
+        entries.insert(key.clone(), Entry::Running(text.clone()));
+        let run = self.clone().run(key, Arc::clone(engine), pull.clone(), failures, wake);
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(run));
+        PullState::Running(text)
+    }
+
+    /// Lets pulls that failed be tried at once: a login, the spec or a restart request has changed.
+    pub fn forget_failures(&self, host: &str, image: &str) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|key, entry| key.host != host || key.image != image || matches!(entry, Entry::Running(_)));
+    }
+
+    async fn run(
+        self,
+        key: Key,
+        engine: Arc<dyn Engine>,
+        pull: Pull,
+        failures: u32,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) {
+        let told = Mutex::new(Instant::now());
+        let progress = |text: String| {
+            let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            entries.insert(key.clone(), Entry::Running(format!("{text} on {}", key.host)));
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.elapsed() >= PROGRESS_EVERY {
+                *told = Instant::now();
+                wake();
+            }
+        };
+        let result = engine.pull(&pull, &progress).await;
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(()) => {
+                entries.remove(&key);
+            }
+            Err(error) => {
+                let back_off = (SHORTEST_BACK_OFF * 2u32.saturating_pow(failures)).min(LONGEST_BACK_OFF);
+                let failed = Entry::Failed { error, failures: failures + 1, retry_at: Instant::now() + back_off };
+                entries.insert(key.clone(), failed);
+            }
+        }
+        drop(entries);
+        wake();
+    }
+
+    /// Waits until every pull has ended or was abandoned.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
