@@ -66,9 +66,10 @@ pub fn cache() -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// The repository's root.
+/// The repository's root, as cargo says at run time: a program may be run in another checkout than it was built in.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/")).to_owned()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).parent().unwrap_or(Path::new("/")).to_owned()
 }
 
 /// Fills `cache()/key` by `make` unless it is there, and returns it. Only what is complete is ever seen under that name,

@@ -31,9 +31,9 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts `slipway run` for one namespace and waits until it is ready.
+    /// Starts `slipway run` for one namespace, with its lease there too so that it leads alone, and waits until it is ready.
     pub async fn start(kubeconfig: &Path, namespace: &str) -> Result<Self> {
-        let operator = Self::spawn(kubeconfig, &["--namespace", namespace])?;
+        let operator = Self::spawn(kubeconfig, &["--namespace", namespace, "--system-namespace", namespace])?;
         operator.wait_ready().await?;
         Ok(operator)
     }
@@ -133,23 +133,22 @@ impl Operator {
 
 fn launch(run: &Run, kubeconfig: &Path, args: &[String], port: u16, log: &Path) -> Result<Daemon> {
     let mut command = run.command(binary()?);
-    command.env("KUBECONFIG", kubeconfig).arg("run").args(["--listen", &format!("127.0.0.1:{port}")]).args(args);
+    command.arg("run").arg("--kubeconfig").arg(kubeconfig);
+    command.args(["--metrics-address", &format!("127.0.0.1:{port}")]).args(args);
     Daemon::start("slipway", command, log)
 }
 
-/// The `slipway` binary: `SLIPWAY_BIN`, else built now (once a process) and copied to where no later build replaces it.
+/// The `slipway` binary: `SLIPWAY_BIN`, else built now, once a process.
 pub fn binary() -> Result<PathBuf> {
     static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
     if let Some(path) = std::env::var_os(BINARY).filter(|path| !path.is_empty()) {
         return Ok(PathBuf::from(path));
     }
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(path) = built.as_ref().filter(|path| path.exists()) {
+    if let Some(path) = &*built {
         return Ok(path.clone());
     }
-    let copy = Run::current()?.dir().join("slipway");
-    std::fs::copy(build()?, &copy)?;
-    Ok(built.insert(copy).clone())
+    Ok(built.insert(build()?).clone())
 }
 
 fn build() -> Result<PathBuf> {
