@@ -1,6 +1,8 @@
 //! Docker engines.
 
 mod client;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod connect;
 mod engine;
 mod errors;
