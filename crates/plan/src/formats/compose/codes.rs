@@ -36,3 +36,5 @@ pub const DUPLICATE_KEY: &str = "DuplicateKey";
 pub const NO_EFFECT: &str = "NoEffect";
 /// An old way to say it; works.
 pub const DEPRECATED: &str = "Deprecated";
+/// `slipway import compose` wrote something in another way, or left it out.
+pub const REWRITTEN: &str = "Rewritten";

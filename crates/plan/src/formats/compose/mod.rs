@@ -6,6 +6,7 @@
 pub mod codes;
 mod deploy;
 mod files;
+pub mod import;
 mod interpolate;
 pub mod model;
 mod mounts;

@@ -317,6 +317,11 @@ impl<'a> Fields<'a> {
         self.map.get(key).map(|value| self.at.child(key, value))
     }
 
+    /// Whether a key is written. It is not known by that, so `finish` still reports it.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
     /// The value of a key that must be there.
     pub(super) fn required(&self, key: &'static str, code: &'static str, hint: &str) -> Option<At<'a>> {
         let at = self.get(key);

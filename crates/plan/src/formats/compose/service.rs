@@ -72,11 +72,10 @@ pub(super) fn service(at: &At<'_>, variables: &BTreeMap<String, String>) -> Opti
 
 fn image(fields: &Fields<'_>) -> String {
     // `build:` is complained about anyway.
-    let image = match fields.get("build") {
-        Some(_) => fields.get("image"),
-        None => {
-            fields.required("image", codes::INVALID_VALUE, "write image: and the reference of an image in a registry")
-        }
+    let image = if fields.has("build") {
+        fields.get("image")
+    } else {
+        fields.required("image", codes::INVALID_VALUE, "write image: and the reference of an image in a registry")
     };
     image
         .and_then(|at| at.parsed(codes::INVALID_VALUE, |text| values::image(text).map(|()| text.to_owned())))

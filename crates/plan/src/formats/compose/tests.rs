@@ -118,6 +118,40 @@ secrets:
     ));
 }
 
+/// Every key that compose-spec.json of compose-go 2.9 (Docker Compose 2.40) has for a service.
+const SERVICE_KEYS: &str = "develop deploy annotations attach build blkio_config cap_add cap_drop cgroup cgroup_parent command configs \
+    container_name cpu_count cpu_percent cpu_shares cpu_quota cpu_period cpu_rt_period cpu_rt_runtime cpus cpuset \
+    credential_spec depends_on device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint env_file label_file \
+    environment expose extends provider external_links extra_hosts gpus group_add healthcheck hostname image init ipc \
+    isolation labels links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit network_mode models \
+    networks oom_kill_disable oom_score_adj pid pids_limit platform ports post_start pre_stop privileged profiles \
+    pull_policy pull_refresh_after read_only restart runtime scale security_opt shm_size secrets sysctls stdin_open \
+    stop_grace_period stop_signal storage_opt tmpfs tty ulimits use_api_socket user uts userns_mode volumes volumes_from \
+    working_dir";
+
+#[test]
+fn every_key_of_compose_is_supported_or_refused_as_known() {
+    let supported: Vec<&str> = include_str!("fixtures/full.yaml")
+        .lines()
+        .chain(include_str!("fixtures/short.yaml").lines())
+        .filter(|line| line.starts_with("    ") && !line.starts_with("     "))
+        .filter_map(|line| line.trim().split(':').next())
+        .collect();
+    for key in SERVICE_KEYS.split_whitespace() {
+        let value = json!({"services": {"a": {"image": "a", key: {"x": [{"y": "z"}]}}}});
+        let findings =
+            load(Source::Value(&value), &BTreeMap::new(), &[], "c").map_or_else(|findings| findings, |ok| ok.warnings);
+        assert!(
+            findings
+                .iter()
+                .all(|finding| finding.code != codes::UNKNOWN_KEY || finding.path != format!("c.services.a.{key}")),
+            "{key}"
+        );
+        let is_refused = findings.iter().any(|finding| finding.code == codes::UNSUPPORTED_KEY);
+        assert_ne!(is_refused, supported.contains(&key) || key == "profiles", "{key}: {findings:?}");
+    }
+}
+
 #[test]
 fn unknown_keys_are_guessed() {
     insta::assert_snapshot!(findings(

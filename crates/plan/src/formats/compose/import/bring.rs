@@ -1,0 +1,261 @@
+//! Files that the project names become keys of a Secret or a ConfigMap.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::resolve::Resolver;
+use super::{Problems, paths};
+use crate::finding::Finding;
+use crate::formats::compose::codes;
+use crate::formats::compose::read::shorten;
+
+/// Content that goes with the ContainerService. It may be secret: never print it.
+#[derive(Default)]
+pub(super) struct Brought {
+    /// By path, as the project names it: whether it is secret, and its key.
+    pub(super) files: BTreeMap<String, (Kind, String)>,
+    /// Data of the Secret.
+    pub(super) secret: BTreeMap<String, String>,
+    /// Data of the ConfigMap.
+    pub(super) config: BTreeMap<String, String>,
+}
+
+/// Where a file's content goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Secret,
+    Config,
+}
+
+impl Brought {
+    fn add(&mut self, path: &str, kind: Kind, content: String) {
+        if self.files.contains_key(path) {
+            return;
+        }
+        let data = if kind == Kind::Secret { &mut self.secret } else { &mut self.config };
+        let key = free_key(path, |key| data.contains_key(key));
+        data.insert(key.clone(), content);
+        self.files.insert(path.to_owned(), (kind, key));
+    }
+}
+
+/// Brings every file, and rewrites the project to the paths under which they are known.
+pub(super) fn bring(
+    project: &mut Value,
+    resolver: &mut Resolver<'_>,
+    host_directory: Option<&str>,
+    problems: &mut Problems,
+) -> Brought {
+    let mut brought = Brought::default();
+    let mut collector = Collector { resolver, problems, brought: &mut brought };
+    for (section, kind) in [("secrets", Kind::Secret), ("configs", Kind::Config)] {
+        for (name, object) in section_of(project, section) {
+            collector.object(object, &format!("{section}.{name}"), kind);
+        }
+    }
+    let mut configs = Map::new();
+    for (name, service) in section_of(project, "services") {
+        if let Some(service) = service.as_object_mut() {
+            collector.env_files(service, &format!("services.{name}.env_file"));
+            collector.binds(service, &format!("services.{name}.volumes"), host_directory, &mut configs);
+        }
+    }
+    if let Some(map) = project.as_object_mut().filter(|_| !configs.is_empty())
+        && let Some(all) = map.entry("configs").or_insert_with(|| json!({})).as_object_mut()
+    {
+        all.extend(configs);
+    }
+    brought
+}
+
+fn section_of<'p>(project: &'p mut Value, section: &str) -> impl Iterator<Item = (&'p String, &'p mut Value)> {
+    project.get_mut(section).and_then(Value::as_object_mut).into_iter().flat_map(|map| map.iter_mut())
+}
+
+struct Collector<'a, 'r> {
+    resolver: &'a mut Resolver<'r>,
+    problems: &'a mut Problems,
+    brought: &'a mut Brought,
+}
+
+impl Collector<'_, '_> {
+    /// One of the top-level secrets or configs. A secret from a variable becomes one from a file: variables are not secret.
+    fn object(&mut self, object: &mut Value, at: &str, kind: Kind) {
+        let Some(object) = object.as_object_mut() else { return };
+        if let Some(written) = object.get("file").and_then(Value::as_str).map(str::to_owned)
+            && let Some(path) = self.required(&written, at, kind)
+        {
+            object.insert("file".into(), path.into());
+        }
+        let variable = object.get("environment").and_then(Value::as_str).map(str::to_owned);
+        if let Some(variable) = variable.filter(|_| kind == Kind::Secret) {
+            if let Some(value) = self.resolver.environment().get(&variable) {
+                let path = format!("environment/{variable}");
+                self.brought.add(&path, kind, value.clone());
+                object.remove("environment");
+                object.insert("file".into(), path.into());
+                self.problems.note(at, format!("the value of {variable} was put into a Secret"));
+            } else {
+                let message = format!("the variable {} is not set", shorten(&variable));
+                self.problems.error(codes::MISSING_VARIABLE, at, message);
+            }
+        }
+    }
+
+    /// Path under which a file was brought; a finding if it is not there.
+    fn required(&mut self, written: &str, at: &str, kind: Kind) -> Option<String> {
+        let path = self.path(written, at)?;
+        match self.resolver.text(&path) {
+            Ok(Some(text)) => {
+                self.brought.add(&path, kind, text);
+                return Some(path);
+            }
+            Ok(None) => {
+                self.problems.error(codes::UNDEFINED_REFERENCE, at, format!("there is no file {}", shorten(&path)));
+            }
+            Err(reason) => self.problems.invalid(at, reason),
+        }
+        None
+    }
+
+    fn path(&mut self, written: &str, at: &str) -> Option<String> {
+        match self.resolver.path(written) {
+            Ok(path) => Some(paths::join("", &path)),
+            Err(finding) => {
+                self.problems.push(Finding { path: at.to_owned(), ..finding });
+                None
+            }
+        }
+    }
+
+    fn env_files(&mut self, service: &mut Map<String, Value>, at: &str) {
+        let Some(written) = service.remove("env_file") else { return };
+        let entries = match written {
+            Value::Array(entries) => entries,
+            one => vec![one],
+        };
+        let mut kept = Vec::new();
+        for entry in entries {
+            let written = entry.get("path").unwrap_or(&entry).as_str().map(str::to_owned);
+            let Some(written) = written else {
+                kept.push(entry);
+                continue;
+            };
+            let is_optional = entry.get("required") == Some(&Value::Bool(false));
+            if is_optional && self.path(&written, at).is_some_and(|path| self.resolver.text(&path) == Ok(None)) {
+                self.problems.note(at, format!("{} is not there, and not required: it is left out", shorten(&written)));
+                continue;
+            }
+            // Env files mostly hold passwords.
+            let Some(path) = self.required(&written, at, Kind::Secret) else { continue };
+            kept.push(match entry {
+                Value::Object(mut map) => {
+                    map.insert("path".into(), path.into());
+                    Value::Object(map)
+                }
+                _ => path.into(),
+            });
+        }
+        if !kept.is_empty() {
+            service.insert("env_file".into(), Value::Array(kept));
+        }
+    }
+
+    /// Relative bind mounts: below the hosts' directory if one was given; otherwise a file becomes a config.
+    fn binds(
+        &mut self,
+        service: &mut Map<String, Value>,
+        at: &str,
+        host_directory: Option<&str>,
+        configs: &mut Map<String, Value>,
+    ) {
+        let Some(Value::Array(mounts)) = service.get_mut("volumes") else { return };
+        let mut uses = Vec::new();
+        let mut kept = Vec::new();
+        for (index, mount) in std::mem::take(mounts).into_iter().enumerate() {
+            let Some(source) = relative_source(&mount) else {
+                kept.push(mount);
+                continue;
+            };
+            let Some(path) = self.path(&source, at) else { continue };
+            let at = format!("{at}[{index}]");
+            if let Some(directory) = host_directory {
+                kept.push(with_source(mount, &paths::join(directory, &path)));
+                continue;
+            }
+            let target = super::merge::mount_target(&mount);
+            match (self.resolver.text(&path), target) {
+                (Ok(Some(text)), Some(target)) => {
+                    let name =
+                        free_key(&path, |key| configs.get(key).is_some_and(|config| config["file"] != json!(path)));
+                    self.brought.add(&path, Kind::Config, text);
+                    configs.insert(name.clone(), json!({"file": path}));
+                    uses.push(json!({"source": name, "target": target}));
+                    self.problems
+                        .note(&at, format!("the file {} became a config: containers get a copy of it", shorten(&path)));
+                }
+                (found, _) => {
+                    let why = found.err().unwrap_or_else(|| "there is no such file".into());
+                    let message =
+                        format!("`{}` is relative, and hosts have no project directory ({why})", shorten(&source));
+                    let hint = "say with --project-directory where it is on the hosts, or use a named volume";
+                    self.problems.push(Finding::error(codes::INVALID_VALUE, at, message).hint(hint));
+                }
+            }
+        }
+        if kept.is_empty() {
+            service.remove("volumes");
+        } else {
+            service.insert("volumes".into(), Value::Array(kept));
+        }
+        if !uses.is_empty()
+            && let Some(all) = service.entry("configs").or_insert_with(|| json!([])).as_array_mut()
+        {
+            all.extend(uses);
+        }
+    }
+}
+
+/// Source of a bind mount whose path is relative.
+fn relative_source(mount: &Value) -> Option<String> {
+    match mount {
+        Value::String(text) => {
+            text.split_once(':').map(|(source, _)| source).filter(|source| source.starts_with('.')).map(str::to_owned)
+        }
+        other => {
+            let source = other.get("source")?.as_str()?;
+            let is_bind = other.get("type").and_then(Value::as_str) == Some("bind");
+            (is_bind && !source.starts_with(['/', '~', '$'])).then(|| source.to_owned())
+        }
+    }
+}
+
+fn with_source(mount: Value, source: &str) -> Value {
+    match mount {
+        Value::String(text) => format!("{source}:{}", text.split_once(':').map_or("", |(_, rest)| rest)).into(),
+        Value::Object(mut map) => {
+            map.insert("source".into(), source.into());
+            Value::Object(map)
+        }
+        other => other,
+    }
+}
+
+/// A key for a path, of the characters that keys may have, that is not taken.
+fn free_key(path: &str, taken: impl Fn(&str) -> bool) -> String {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let clean: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') { c } else { '-' })
+        .take(100)
+        .collect();
+    let clean = if clean.is_empty() { "file".to_owned() } else { clean };
+    let mut key = clean.clone();
+    let mut number = 2;
+    while taken(&key) {
+        key = format!("{clean}-{number}");
+        number += 1;
+    }
+    key
+}
