@@ -38,6 +38,14 @@ pub const KUBE: GoTools = GoTools {
               -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35",
 };
 
+/// Docker Compose, the reference for what is made of a project.
+pub const COMPOSE: GoTools = GoTools {
+    folder: "compose",
+    version_of: "github.com/docker/compose/v2",
+    programs: &[("docker-compose", "github.com/docker/compose/v2/cmd")],
+    ldflags: "-s -w -X github.com/docker/compose/v2/internal.Version={version}",
+};
+
 /// Oldest Go that builds them.
 const GO: (u32, u32) = (1, 25);
 

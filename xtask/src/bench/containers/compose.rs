@@ -7,15 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use futures::future::try_join_all;
 use slipway_e2e::lab::DockerHost;
-use slipway_e2e::lab::assets::GoTools;
+use slipway_e2e::lab::assets::COMPOSE;
 use tokio::process::Command;
-
-const COMPOSE: GoTools = GoTools {
-    folder: "compose",
-    version_of: "github.com/docker/compose/v2",
-    programs: &[("docker-compose", "github.com/docker/compose/v2/cmd")],
-    ldflags: "-s -w -X github.com/docker/compose/v2/internal.Version={version}",
-};
 
 /// Whether a host's projects are brought up one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
