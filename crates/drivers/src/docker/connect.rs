@@ -20,11 +20,14 @@ use tokio::time::timeout;
 use super::client::Client;
 use super::engine::DockerEngine;
 use super::reasons;
+use super::ssh::Ssh;
 use super::{Address, Connect, Engine, tls};
 use crate::DriverError;
 
 /// Until a connection stands, TLS included.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// With SSH, which has the way to the engine open by then.
+const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
 /// A silent peer is given up 10 + 3 × 3 s after its last sign of life, so that an events stream ends when a cable is pulled.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(3)).with_retries(3);
@@ -47,6 +50,7 @@ enum Route {
     Unix(PathBuf),
     Tcp { host: String, port: u16 },
     Tls { host: String, port: u16, name: ServerName<'static>, config: tokio_rustls::TlsConnector },
+    Ssh(Ssh),
 }
 
 impl Route {
@@ -60,7 +64,9 @@ impl Route {
                 let config = tls::config(ca, cert, key)?.into();
                 Self::Tls { host: host.clone(), port: *port, name, config }
             }
-            Address::Ssh { .. } => return Err(reasons::SSH_FAILED.error("ssh:// endpoints are not supported yet")),
+            Address::Ssh { user, host, port, key, known_hosts } => {
+                Self::Ssh(Ssh::new(user, host, *port, key, known_hosts)?)
+            }
         })
     }
 }
@@ -75,11 +81,10 @@ pub(super) struct Connector {
 impl Connector {
     async fn dial(self) -> Result<TokioIo<Wire>, DriverError> {
         let peer = self.peer.clone();
-        let dialled = timeout(CONNECT_DEADLINE, self.open()).await;
-        dialled
-            .map_err(|_| {
-                reasons::TIMED_OUT.error(format!("{peer} does not answer within {} s", CONNECT_DEADLINE.as_secs()))
-            })?
+        let deadline = if matches!(*self.route, Route::Ssh(_)) { LOGIN_DEADLINE } else { CONNECT_DEADLINE };
+        timeout(deadline, self.open())
+            .await
+            .map_err(|_| reasons::TIMED_OUT.error(format!("{peer} does not answer within {} s", deadline.as_secs())))?
             .map(TokioIo::new)
     }
 
@@ -96,6 +101,7 @@ impl Connector {
                 let stream = config.connect(name.clone(), stream).await.map_err(|error| broken_tls(&error, peer))?;
                 Ok(Wire(Box::new(stream)))
             }
+            Route::Ssh(ssh) => Ok(Wire(Box::new(ssh.open(peer).await?))),
         }
     }
 }

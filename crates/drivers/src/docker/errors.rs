@@ -205,13 +205,18 @@ pub(super) fn transport(error: &(dyn StdError + 'static), peer: &str) -> DriverE
                 }
             }
         }
-        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+        if error.downcast_ref::<hyper::Error>().is_some_and(is_no_http) {
             return reasons::NOT_AN_ENGINE.error(format!("{peer} does not answer in HTTP; is it a Docker engine?"));
         }
         last = error.to_string();
         cause = error.source();
     }
     reasons::CONNECTION_LOST.error(format!("the connection to {peer} broke: {}", printable(&last, 200)))
+}
+
+/// What answers is something else, such as an SSH server, which even speaks first. (hyper names that kind in words only.)
+fn is_no_http(error: &hyper::Error) -> bool {
+    error.is_parse() || error.to_string().starts_with("received unexpected message")
 }
 
 #[cfg(test)]

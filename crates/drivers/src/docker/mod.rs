@@ -13,6 +13,7 @@ mod images;
 mod lines;
 mod observe;
 pub mod reasons;
+mod ssh;
 mod text;
 mod tls;
 mod wire;

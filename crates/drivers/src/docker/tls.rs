@@ -109,6 +109,8 @@ fn about_our_certificate(alert: AlertDescription) -> bool {
             | A::CertificateExpired
             | A::CertificateUnknown
             | A::CertificateRequired
+            // Signed by a CA of the right name but with another key.
+            | A::DecryptError
             | A::UnknownCA
             | A::AccessDenied
     )
