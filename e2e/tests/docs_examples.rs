@@ -15,7 +15,7 @@ struct Example {
     text: String,
 }
 
-/// The ```yaml blocks of a page.
+/// The fenced YAML blocks of a page.
 fn examples_of(page: &str, text: &str) -> Vec<Example> {
     let mut examples = Vec::new();
     let mut lines = text.lines().enumerate();
