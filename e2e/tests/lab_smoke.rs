@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use bollard::query_parameters::{
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, WatchEvent, WatchParams};
 use slipway_e2e::lab::process::is_alive;
-use slipway_e2e::lab::run::Run;
+use slipway_e2e::lab::run::{MARK, Run};
 use slipway_e2e::lab::{
     Action, Cluster, DockerHost, Engine, HostOptions, Image, Part, Proxy, Registry, ServerCertificate, SshHost,
     can_run, eventually,
@@ -318,12 +319,12 @@ async fn a_proxy_counts_writes_to_the_api_server() -> Result<()> {
     Ok(())
 }
 
-/// Names of this machine's links, and how many processes bear the slot's mark.
-fn traces(slot: u8) -> Result<(BTreeSet<String>, usize)> {
+/// Names of the run's links, and how many processes bear its mark.
+fn traces(slot: u8, dir: &Path) -> Result<(BTreeSet<String>, usize)> {
     let links = fs::read_dir("/sys/class/net")?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<BTreeSet<_>>>()?;
-    let mark = format!("SLIPWAY_LAB_SLOT={slot}");
+    let mark = format!("{MARK}={}", dir.display());
     let marked = fs::read_dir("/proc")?
         .filter_map(|entry| fs::read(entry.ok()?.path().join("environ")).ok())
         .filter(|environ| environ.split(|&byte| byte == 0).any(|pair| pair == mark.as_bytes()))
@@ -347,33 +348,37 @@ fn nothing_is_left_of_a_run_that_is_killed() -> Result<()> {
             let image = Image::new("lab/sleeper:1");
             host.load(&image).await?;
             start_container(&host, &image, "left").await?;
-            fs::write(&report, Run::current()?.slot().to_string())?;
+            let run = Run::current()?;
+            let partial = Path::new(&report).with_extension("partial");
+            fs::write(&partial, format!("{}\n{}", run.slot(), run.dir().display()))?;
+            fs::rename(&partial, &report)?;
             std::future::pending().await
         });
     }
     let dir = tempfile::tempdir()?;
-    let report = dir.path().join("slot");
+    let report = dir.path().join("run");
     let mut child = std::process::Command::new(std::env::current_exe()?)
         .args(["--exact", "nothing_is_left_of_a_run_that_is_killed", "--nocapture"])
         .env(CHILD, &report)
         .spawn()?;
     let deadline = std::time::Instant::now() + Duration::from_mins(2);
-    let slot: u8 = loop {
-        if let Ok(slot) = fs::read_to_string(&report).unwrap_or_default().parse() {
-            break slot;
+    let told = loop {
+        if let Ok(told) = fs::read_to_string(&report) {
+            break told;
         }
         ensure!(child.try_wait()?.is_none(), "the child has ended");
         ensure!(std::time::Instant::now() < deadline, "the child was not ready in time");
         std::thread::sleep(Duration::from_millis(50));
     };
-    let (links, processes) = traces(slot)?;
+    let (slot, dir) = told.split_once('\n').context("no directory")?;
+    let (slot, dir) = (slot.parse()?, Path::new(dir));
+    let (links, processes) = traces(slot, dir)?;
     ensure!(links.len() >= 2 && processes >= 4, "nothing runs: {links:?}, {processes}");
     child.kill()?;
     child.wait()?;
-    let dir = std::env::temp_dir().join("slipway-lab").join(slot.to_string());
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
     loop {
-        let (links, processes) = traces(slot)?;
+        let (links, processes) = traces(slot, dir)?;
         let mounts = fs::read_to_string("/proc/mounts")?.matches(&format!("{}/", dir.display())).count();
         if links.is_empty() && processes == 0 && mounts == 0 && !dir.exists() {
             return Ok(());

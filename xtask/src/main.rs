@@ -7,7 +7,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod demo;
 mod generate;
+mod lab;
+mod test;
 
 /// Commands for people who work on Slipway.
 #[derive(Parser)]
@@ -21,14 +24,26 @@ struct Cli {
 enum Command {
     /// Measure the figures of docs/performance.md.
     Bench(bench::Args),
+    /// Build Slipway, start an API server and the operator, and run a service on Docker.
+    Demo(demo::Args),
+    /// Take the demo down; nothing of it is left.
+    DemoDown,
     /// Write the files that are made from code: crds/, and the field tables of docs/.
     Generate(generate::Args),
+    /// Keep an API server, Docker hosts and the operator running, to try things on.
+    Lab(lab::Args),
+    /// Run everything that CI runs.
+    Test(test::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Demo(args) => demo::up(&args),
+        Command::DemoDown => demo::down(),
         Command::Generate(args) => generate::run(&args),
+        Command::Lab(args) => lab::run(&args),
+        Command::Test(args) => test::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

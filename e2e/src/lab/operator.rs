@@ -23,7 +23,7 @@ const READY: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Operator {
     process: Mutex<Daemon>,
-    kubeconfig: PathBuf,
+    kubeconfig: Option<PathBuf>,
     args: Vec<String>,
     log: PathBuf,
     port: u16,
@@ -33,26 +33,27 @@ pub struct Operator {
 impl Operator {
     /// Starts `slipway run` for one namespace, with its lease there too so that it leads alone, and waits until it is ready.
     pub async fn start(kubeconfig: &Path, namespace: &str) -> Result<Self> {
-        let operator = Self::spawn(kubeconfig, &["--namespace", namespace, "--system-namespace", namespace])?;
+        let operator = Self::spawn(Some(kubeconfig), &["--namespace", namespace, "--system-namespace", namespace])?;
         operator.wait_ready().await?;
         Ok(operator)
     }
 
-    /// Starts `slipway run` with these arguments, and does not wait.
-    pub fn spawn(kubeconfig: &Path, args: &[&str]) -> Result<Self> {
+    /// Starts `slipway run` with these arguments, and does not wait. Without a kubeconfig it uses the user's own, so the arguments
+    /// have to name a context.
+    pub fn spawn(kubeconfig: Option<&Path>, args: &[&str]) -> Result<Self> {
         let run = Run::current()?;
         let port = run.port()?;
         let log = run.subdir("operators")?.join(format!("{port}.log"));
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let process = Mutex::new(launch(&run, kubeconfig, &args, port, &log)?);
-        Ok(Self { process, kubeconfig: kubeconfig.to_owned(), args, log, port, run })
+        Ok(Self { process, kubeconfig: kubeconfig.map(Path::to_owned), args, log, port, run })
     }
 
     /// Starts it again, as it was started before, and does not wait. The log goes on.
     pub fn respawn(&self) -> Result<()> {
         let mut process = self.process();
         process.kill();
-        *process = launch(&self.run, &self.kubeconfig, &self.args, self.port, &self.log)?;
+        *process = launch(&self.run, self.kubeconfig.as_deref(), &self.args, self.port, &self.log)?;
         Ok(())
     }
 
@@ -131,9 +132,12 @@ impl Operator {
     }
 }
 
-fn launch(run: &Run, kubeconfig: &Path, args: &[String], port: u16, log: &Path) -> Result<Daemon> {
+fn launch(run: &Run, kubeconfig: Option<&Path>, args: &[String], port: u16, log: &Path) -> Result<Daemon> {
     let mut command = run.command(binary()?);
-    command.arg("run").arg("--kubeconfig").arg(kubeconfig);
+    command.arg("run");
+    if let Some(path) = kubeconfig {
+        command.arg("--kubeconfig").arg(path);
+    }
     command.args(["--metrics-address", &format!("127.0.0.1:{port}")]).args(args);
     Daemon::start("slipway", command, log)
 }

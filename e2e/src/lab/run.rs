@@ -2,8 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,8 +14,8 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::certificates::Authority;
 
-/// Variable that marks every process of the lab with its slot, so that they can be found again.
-const MARK: &str = "SLIPWAY_LAB_SLOT";
+/// Variable that marks every process of a run with the run's directory, so that they can be found again.
+pub const MARK: &str = "SLIPWAY_LAB_RUN";
 
 /// Slots of a machine: each is a /24 of 10.77.0.0/16.
 const SLOTS: std::ops::RangeInclusive<u8> = 1..=200;
@@ -57,7 +57,7 @@ impl Run {
     fn new() -> Result<Self> {
         // Two TLS libraries' worth of users in one process: say once which provider serves them. Already said is fine.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let root = std::env::temp_dir().join("slipway-lab");
+        let root = root()?;
         fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
         let (slot, lock) = take_slot(&root)?;
         let dir = root.join(slot.to_string());
@@ -110,7 +110,7 @@ impl Run {
     /// A command whose process belongs to this run: it will not outlive it.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env(MARK, self.slot.to_string()).stdin(Stdio::null()).process_group(0);
+        command.env(MARK, &self.dir).stdin(Stdio::null()).process_group(0);
         command
     }
 
@@ -187,6 +187,15 @@ impl Drop for Run {
     }
 }
 
+/// The directory of all runs of this user.
+fn root() -> Result<PathBuf> {
+    let name = match fs::metadata("/proc/self")?.uid() {
+        0 => "slipway-lab".to_owned(),
+        user => format!("slipway-lab-{user}"),
+    };
+    Ok(std::env::temp_dir().join(name))
+}
+
 fn bridge_name(slot: u8) -> String {
     format!("sliplab{slot}")
 }
@@ -196,7 +205,6 @@ fn take_slot(root: &Path) -> Result<(u8, File)> {
         let path = root.join(format!("{slot}.lock"));
         let file = match File::options().create(true).append(true).open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => continue, // another user's
             Err(error) => return Err(anyhow!(error).context(format!("cannot open {}", path.display()))),
         };
         if file.try_lock().is_ok() {

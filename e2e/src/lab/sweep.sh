@@ -5,7 +5,7 @@
 slot=$1 dir=$2 bridge=$3
 # A zombie has no environment, so it does not count as alive. Killing the first process of a host's PID namespace ends the host.
 for try in $(seq 200); do
-  pids=$(grep -lszx "SLIPWAY_LAB_SLOT=$slot" /proc/[0-9]*/environ | cut -d/ -f3)
+  pids=$(grep -lszx "SLIPWAY_LAB_RUN=$dir" /proc/[0-9]*/environ | cut -d/ -f3)
   [ -z "$pids" ] && break
   kill -9 $pids 2>/dev/null
   sleep 0.02

@@ -1,0 +1,193 @@
+//! `cargo xtask test`: everything that CI runs.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use slipway_e2e::lab::assets::{cached, repository, with_progress};
+use slipway_e2e::lab::run::{MARK, output};
+
+/// What the licences, bans and sources of dependencies are checked with.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Crates that must stay free of I/O, and what would bring it in.
+const PURE: [&str; 2] = ["slipway-api", "slipway-plan"];
+const IMPURE: [&str; 4] = ["tokio", "hyper", "reqwest", "rustls"];
+
+/// Run everything that CI runs: format, clippy, cargo deny, generated files, unit and end-to-end tests.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Also the full product of faults and crash points on real engines. May take an hour.
+    #[arg(long)]
+    full: bool,
+}
+
+/// How many checks and tests have passed and failed.
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    failures: Vec<String>,
+}
+
+/// Runs everything, prints what failed, and as the last line how many passed and failed.
+pub fn run(args: &Args) -> Result<()> {
+    let began = Instant::now();
+    let mut tally = Tally::default();
+    tally.check("format", || succeed(cargo(&["fmt", "--all", "--check"])));
+    tally.check("clippy", || succeed(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])));
+    tally.check("cargo deny", dependencies);
+    tally.check("api and plan without I/O", purity);
+    tally.check("generated files", || succeed(cargo(&["xtask", "generate", "--check"])));
+    tally.tests(args.full)?;
+    tally.check("nothing is left", leftovers);
+    for failure in &tally.failures {
+        eprintln!("FAILED {failure}");
+    }
+    eprintln!("test: {} s", began.elapsed().as_secs());
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    ensure!(tally.failed == 0, "see above");
+    Ok(())
+}
+
+impl Tally {
+    fn check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
+        eprintln!("test: {name}");
+        match check() {
+            Ok(()) => self.passed += 1,
+            Err(error) => self.fail(format!("{name}: {error:#}")),
+        }
+    }
+
+    fn fail(&mut self, what: String) {
+        self.failed += 1;
+        self.failures.push(what);
+    }
+
+    /// Runs the unit tests and the end-to-end tests, passing on what they print and counting.
+    fn tests(&mut self, full: bool) -> Result<()> {
+        eprintln!("test: unit tests and end-to-end tests");
+        let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+        if full {
+            tests.args(["--", "--include-ignored"]);
+        }
+        let mut child = tests.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+        let lines = BufReader::new(child.stdout.take().context("no output")?);
+        let before = self.failed;
+        let mut out = std::io::stdout().lock();
+        for line in lines.split(b'\n') {
+            let line = line?;
+            out.write_all(&line)?;
+            out.write_all(b"\n")?;
+            self.count(&String::from_utf8_lossy(&line));
+        }
+        let status = child.wait()?;
+        if !status.success() && self.failed == before {
+            self.fail("cargo test ended without saying which test failed".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads a line of a test program.
+    fn count(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+            self.failures.push(name.to_owned());
+        }
+        let Some(counts) = line.strip_prefix("test result: ") else { return };
+        for part in counts.split([';', '.']) {
+            match part.split_whitespace().collect::<Vec<_>>().as_slice() {
+                [number, "passed"] => self.passed += number.parse().unwrap_or(0),
+                [number, "failed"] => self.failed += number.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(repository()).args(args).stdin(Stdio::null());
+    cargo
+}
+
+fn succeed(mut command: Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    ensure!(status.success(), "see above ({status})");
+    Ok(())
+}
+
+/// Licences, bans and sources of all dependencies.
+fn dependencies() -> Result<()> {
+    let mut deny = Command::new(cargo_deny()?);
+    deny.current_dir(repository()).args(["--log-level", "error", "check", "bans", "licenses", "sources"]);
+    succeed(deny)
+}
+
+/// The pinned cargo-deny: the installed one if it is that, else from the cache, else built.
+fn cargo_deny() -> Result<PathBuf> {
+    let said = output(Command::new("cargo-deny").arg("--version")).unwrap_or_default();
+    if said.split_whitespace().nth(1) == Some(CARGO_DENY) {
+        return Ok(PathBuf::from("cargo-deny"));
+    }
+    let dir = cached(&format!("cargo-deny-{CARGO_DENY}"), |dir| {
+        let mut install = cargo(&["install", "--locked", "--quiet", "--version", CARGO_DENY, "cargo-deny", "--root"]);
+        install.arg(dir).env_remove("CARGO_TARGET_DIR");
+        with_progress(&format!("building cargo-deny {CARGO_DENY}"), &mut install)
+    })?;
+    Ok(dir.join("bin/cargo-deny"))
+}
+
+/// `api` and `plan` have no async runtime and no HTTP or TLS in their tree.
+fn purity() -> Result<()> {
+    for package in PURE {
+        let tree = output(&mut cargo(&["tree", "--package", package, "--edges", "normal", "--prefix", "none"]))?;
+        ensure!(tree.lines().count() > 5, "cargo tree shows nothing of {package}");
+        let found = tree.lines().filter_map(|line| line.split(' ').next()).find(|name| IMPURE.contains(name));
+        if let Some(name) = found {
+            bail!("{package} depends on {name}; see: cargo tree --package {package} --invert {name}");
+        }
+    }
+    Ok(())
+}
+
+/// No process and no link of the lab is there once the tests have ended. Those of a lab that somebody keeps up are not the tests'.
+fn leftovers() -> Result<()> {
+    let mark = format!("{MARK}={}", std::env::temp_dir().join("slipway-lab").display());
+    let mut left = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let path = entry?.path();
+        let environ = std::fs::read(path.join("environ")).unwrap_or_default();
+        if let Some(run) = environ.split(|&byte| byte == 0).find(|pair| pair.starts_with(mark.as_bytes())) {
+            left.push(format!("process {} of {}", path.display(), String::from_utf8_lossy(run)));
+        }
+    }
+    for entry in std::fs::read_dir("/sys/class/net")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with("sliplab") {
+            left.push(format!("link {name}"));
+        }
+    }
+    ensure!(left.is_empty(), "{} (a lab or demo that you keep up counts as well)", left.join(", "));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_counted() {
+        let mut tally = Tally::default();
+        for line in [
+            "test a::b ... ok",
+            "test a::c ... FAILED",
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+        ] {
+            tally.count(line);
+        }
+        assert_eq!((tally.passed, tally.failed, tally.failures), (15, 1, vec!["a::c".to_owned()]));
+    }
+}
