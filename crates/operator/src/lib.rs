@@ -1,13 +1,18 @@
 //! The operator: controllers, leader lease, Events, metrics and the command line.
 
+pub mod cli;
 pub mod container_service;
 pub mod context;
 pub mod error;
+pub mod health;
 pub mod hosts;
 pub mod installation;
+pub mod lease;
 pub mod metrics;
 pub mod node;
+pub mod operator;
 pub mod reconcile;
+pub mod sweeper;
 pub mod waits;
 
 pub use error::Error;

@@ -83,15 +83,13 @@ async fn settle<O: Object>(pass: &Pass<O>, report: Report<<O as HasStatus>::Stat
 async fn fail<O: Object>(pass: &Pass<O>, error: &Error) -> Next {
     tracing::debug!("the pass failed: {error}");
     let (now, generation) = (pass.now(), pass.generation());
-    let next = match error.class() {
-        Class::Unreachable | Class::Transient => Next::Retry,
-        Class::Denied | Class::Invalid => Next::Person,
-        // The cause is a state that has changed: see it anew.
-        Class::Conflict => Next::At(now + Duration::from_secs(1)),
-    };
-    if error.class() == Class::Conflict {
-        return next;
+    if outdated(error) {
+        return Next::At(now + Duration::from_secs(1));
     }
+    let next = match error.class() {
+        Class::Unreachable | Class::Transient | Class::Conflict => Next::Retry,
+        Class::Denied | Class::Invalid => Next::Person,
+    };
     settle(pass, Report::new(pass.status(), &error.verdict(), next, generation, now)).await
 }
 
@@ -101,14 +99,16 @@ pub(super) async fn panicked<O: Object>(pass: &Pass<O>) -> Next {
 }
 
 fn unwritten<O: Object>(pass: &Pass<O>, error: &Error) -> Next {
-    match error.class() {
-        // Deleted or replaced meanwhile: its next event makes the next pass.
-        Class::Conflict => Next::At(pass.now() + Duration::from_secs(1)),
-        _ => {
-            tracing::warn!("{error}");
-            Next::Retry
-        }
+    if outdated(error) {
+        return Next::At(pass.now() + Duration::from_secs(1));
     }
+    tracing::warn!("{error}");
+    Next::Retry
+}
+
+/// The object was deleted or changed while the pass ran: no failure, and nothing to write. The watch shows it in a moment.
+fn outdated(error: &Error) -> bool {
+    matches!(error, Error::Api { .. }) && error.class() == Class::Conflict
 }
 
 /// An Event when the object becomes ready, or fails in a way that its last status did not tell yet. The old status is on

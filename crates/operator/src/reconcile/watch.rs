@@ -50,7 +50,9 @@ impl<O: Object> Watch<O> {
                     ) => Some(Key::of(&object)),
                     Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => None,
                 };
-                key.iter().for_each(|key| cache.changed(key.clone()));
+                if let Some(key) = &key {
+                    cache.changed(key.clone());
+                }
                 std::future::ready(key)
             })
             .boxed()

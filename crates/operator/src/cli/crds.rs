@@ -1,0 +1,19 @@
+//! `slipway crds`: the `CustomResourceDefinitions` as YAML.
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+
+/// Print the CustomResourceDefinitions, to be applied to a cluster.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  slipway crds | kubectl apply --server-side -f -")]
+pub(super) struct Args {}
+
+pub(super) fn run(_: &Args) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    for crd in slipway_api::crds() {
+        let yaml = serde_saphyr::to_string(&crd).context("cannot write a CRD as YAML")?;
+        writeln!(out, "---\n{}", yaml.trim_end()).context("cannot write to stdout")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The command line. Data goes to stdout, everything else to stderr.
+
+mod crds;
+mod logging;
+pub mod run;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  slipway crds | kubectl apply --server-side -f -
+  kubectl create namespace slipway-system
+  slipway run";
+
+/// From bare metal to running services, declared in Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "slipway", version, after_help = EXAMPLES, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::Args>),
+    Crds(crds::Args),
+}
+
+/// Runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
+pub fn main() -> ExitCode {
+    // The one TLS provider, before anything can ask for one. Installed twice is no harm.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match parse(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let outcome = match cli.command {
+        Command::Run(args) => run::run(*args),
+        Command::Crds(args) => crds::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("slipway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// As `kubectl-slipway` on the path, kubectl runs it as `kubectl slipway`; usage and help say so then.
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let name = arguments.first().and_then(|program| Path::new(program).file_name()).and_then(|name| name.to_str());
+    let command = match name {
+        Some("kubectl-slipway") => Cli::command().bin_name("kubectl slipway"),
+        _ => Cli::command(),
+    };
+    Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn as_a_plugin_it_calls_itself_so() {
+        let error = parse(&["/usr/bin/kubectl-slipway".into(), "fly".into()]).unwrap_err();
+        assert!(error.to_string().contains("kubectl slipway"), "{error}");
+    }
+}
