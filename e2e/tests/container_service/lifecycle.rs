@@ -64,17 +64,25 @@ async fn what_was_killed_runs_again_and_nothing_else_is_touched() -> Result<()> 
         site.apply("shop", &two_services("hello")).await?;
         let before = site.ready("shop").await?;
         let first = site.containers(site.host(), "shop").await?;
-        site.host().docker()?.kill_container("shop-web-1", None::<bollard::query_parameters::KillContainerOptions>).await?;
+        site.host()
+            .docker()?
+            .kill_container("shop-web-1", None::<bollard::query_parameters::KillContainerOptions>)
+            .await?;
         site.wait_containers(site.host(), "shop", "web to run again", |all| all.values().all(runs)).await?;
         let second = site.containers(site.host(), "shop").await?;
-        ensure!(id_of(&first, "shop-web-1")? == id_of(&second, "shop-web-1")?, "a killed container is started, not made anew");
+        ensure!(
+            id_of(&first, "shop-web-1")? == id_of(&second, "shop-web-1")?,
+            "a killed container is started, not made anew"
+        );
 
         let after = site.ready("shop").await?;
         ensure!(before.metadata.generation == after.metadata.generation);
         let removed = bollard::query_parameters::RemoveContainerOptionsBuilder::default().force(true).build();
         site.host().docker()?.remove_container("shop-web-1", Some(removed)).await?;
-        site.wait_containers(site.host(), "shop", "web to be made again", |all| all.len() == 2 && all.values().all(runs))
-            .await?;
+        site.wait_containers(site.host(), "shop", "web to be made again", |all| {
+            all.len() == 2 && all.values().all(runs)
+        })
+        .await?;
         site.ns.wait_condition::<ContainerService>("shop", "Ready", "True", SOON).await?;
         Ok(())
     })

@@ -1,5 +1,7 @@
 //! ContainerService on real engines, through a real API server, by the real binary.
 
+mod changes;
+mod conflicts;
 mod lifecycle;
 mod site;
 

@@ -1,0 +1,220 @@
+//! Changes: their order, their way back, and what counts as one.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::on_site;
+use crate::site::{SLEEPER, Site, exec, id_of, inspect, ready_condition, runs};
+
+fn one(service: Value) -> Value {
+    json!({"compose": {"services": {"web": service}}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_fails_is_rolled_back_and_says_why() -> Result<()> {
+    on_site(async |ns| {
+        let site = Site::with_hosts(ns, 1).await?;
+        site.apply("app", &one(json!({"image": SLEEPER}))).await?;
+        site.ready("app").await?;
+        let good = id_of(&site.containers(site.host(), "app").await?, "app-web-1")?;
+
+        let broken = one(json!({"image": SLEEPER, "command": ["sh", "-c", "echo the disk is on fire >&2; exit 3"]}));
+        let object = site.apply("app", &broken).await?;
+        let failed = site
+            .ns
+            .wait_for("app", "failed and back", crate::site::SOON, |it: &slipway_api::ContainerService| {
+                let status = it.status.as_ref();
+                status.is_some_and(|status| {
+                    !status.failed.is_empty()
+                        && status.observed_generation == object.metadata.generation
+                        && status.ready.as_deref() == Some("1/1")
+                })
+            })
+            .await?;
+        let condition = ready_condition(&failed).context("no condition")?;
+        ensure!(condition.status == "False", "{condition:?}");
+        ensure!(
+            condition.message.contains("the disk is on fire"),
+            "the last log line is missing: {}",
+            condition.message
+        );
+        ensure!(condition.message.contains('3'), "the exit code is missing: {}", condition.message);
+        let now = site
+            .wait_containers(site.host(), "app", "the old one alone to run", |all| {
+                all.len() == 1 && all.values().all(runs)
+            })
+            .await?;
+        ensure!(id_of(&now, "app-web-1")? == good, "it is not the old container that runs");
+
+        site.apply("app", &one(json!({"image": SLEEPER, "environment": {"FIXED": "yes"}}))).await?;
+        let mended = site.ready("app").await?;
+        ensure!(mended.status.context("no status")?.failed.is_empty(), "an old failure is kept");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_never_gets_healthy_is_rolled_back_with_the_checks_output() -> Result<()> {
+    on_site(async |ns| {
+        let site = Site::with_hosts(ns, 1).await?;
+        let with_check = |test: &str| {
+            let check = json!({"test": ["CMD-SHELL", test], "interval": "1s", "retries": 2});
+            json!({"compose": {"services": {"web": {"image": SLEEPER, "healthcheck": check}}}, "update": {"timeout": "30s"}})
+        };
+        site.apply("app", &with_check("true")).await?;
+        site.ready("app").await?;
+        let good = id_of(&site.containers(site.host(), "app").await?, "app-web-1")?;
+        site.apply("app", &with_check("echo no database; false")).await?;
+        let failed = site
+            .ns
+            .wait_for("app", "a failure on record", crate::site::SOON, |it: &slipway_api::ContainerService| {
+                it.status.as_ref().is_some_and(|status| !status.failed.is_empty())
+            })
+            .await?;
+        let failure = &failed.status.context("no status")?.failed[0];
+        ensure!(failure.message.contains("no database"), "{failure:?}");
+        let now = site
+            .wait_containers(site.host(), "app", "the old one alone to run", |all| all.len() == 1 && all.values().all(runs))
+            .await?;
+        ensure!(id_of(&now, "app-web-1")? == good, "it is not the old container that runs");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn start_first_has_the_new_one_up_before_the_old_one_stops() -> Result<()> {
+    on_site(async |ns| {
+        let site = Site::with_hosts(ns, 1).await?;
+        let spec = |value: &str| {
+            let service = json!({"image": SLEEPER, "environment": {"V": value}});
+            json!({"compose": {"services": {"web": service}}, "update": {"order": "StartFirst"}})
+        };
+        site.apply("app", &spec("1")).await?;
+        site.ready("app").await?;
+        site.apply("app", &spec("2")).await?;
+        site.wait_containers(site.host(), "app", "both to run for a moment", |all| {
+            all.len() == 2 && all.values().all(runs)
+        })
+        .await?;
+        site.ready("app").await?;
+        let now = site.containers(site.host(), "app").await?;
+        ensure!(now.len() == 1 && now.contains_key("app-web-1"), "{:?}", now.keys());
+        let env = inspect(site.host(), "app-web-1").await?.config.and_then(|it| it.env).unwrap_or_default();
+        ensure!(env.contains(&"V=2".to_owned()), "{env:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_come_as_files_roll_on_change_and_show_nowhere() -> Result<()> {
+    on_site(async |ns| {
+        let site = Site::with_hosts(ns, 1).await?;
+        let spec = json!({"compose": {
+            "services": {
+                "web": {"image": SLEEPER, "secrets": ["password"]},
+                "sealed": {"image": SLEEPER, "secrets": ["password"], "read_only": true},
+                "other": {"image": SLEEPER},
+            },
+            "secrets": {"password": {"external": true, "name": "login"}},
+        }});
+        site.apply("app", &spec).await?;
+        site.not_ready("app", "SecretMissing").await?;
+        ensure!(site.containers(site.host(), "app").await?.is_empty(), "made without its secret");
+
+        let secret = |value: &str| -> Secret {
+            serde_json::from_value(json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login"}, "stringData": {"password": value},
+            }))
+            .expect("a Secret")
+        };
+        site.ns.create_secret(&secret("hunter2-first")).await?;
+        site.ready("app").await?;
+        for container in ["app-web-1", "app-sealed-1"] {
+            ensure!(exec(site.host(), container, &["cat", "/run/secrets/password"])? == "hunter2-first", "{container}");
+        }
+        let first = site.containers(site.host(), "app").await?;
+
+        let api = site.ns.api::<Secret>();
+        api.patch("login", &PatchParams::apply("test").force(), &Patch::Apply(&secret("hunter2-second"))).await?;
+        site.wait_containers(site.host(), "app", "the users of the secret to be made anew", |now| {
+            now.len() == 3
+                && now.values().all(runs)
+                && ["app-web-1", "app-sealed-1"].iter().all(|it| id_of(now, it).ok() != id_of(&first, it).ok())
+        })
+        .await?;
+        site.ready("app").await?;
+        let second = site.containers(site.host(), "app").await?;
+        ensure!(
+            id_of(&first, "app-other-1")? == id_of(&second, "app-other-1")?,
+            "one without the secret was recreated"
+        );
+        ensure!(exec(site.host(), "app-sealed-1", &["cat", "/run/secrets/password"])? == "hunter2-second");
+
+        let mut shown = site.operator.log_text();
+        shown += &serde_json::to_string(&site.services().get("app").await?)?;
+        for container in second.keys() {
+            shown += &serde_json::to_string(&inspect(site.host(), container).await?)?;
+        }
+        ensure!(!shown.contains("hunter2"), "the secret is shown");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_done_once_and_only_when_asked_for() -> Result<()> {
+    on_site(async |ns| {
+        let site = Site::with_hosts(ns, 1).await?;
+        let spec = |at: Option<&str>| {
+            let mut spec = one(json!({"image": SLEEPER}));
+            if let Some(at) = at {
+                spec["restart"] = json!({"requestedAt": at});
+            }
+            spec
+        };
+        site.apply("app", &spec(None)).await?;
+        site.ready("app").await?;
+        let first = id_of(&site.containers(site.host(), "app").await?, "app-web-1")?;
+        let before = inspect(site.host(), "app-web-1").await?.state.and_then(|it| it.started_at);
+        site.apply("app", &spec(Some("2026-11-21T08:00:00Z"))).await?;
+        site.ready("app").await?;
+        let after = inspect(site.host(), "app-web-1").await?.state.and_then(|it| it.started_at);
+        ensure!(before != after, "it was not restarted");
+        ensure!(id_of(&site.containers(site.host(), "app").await?, "app-web-1")? != first);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_once_runs_once() -> Result<()> {
+    on_site(async |ns| {
+        let site = Site::with_hosts(ns, 1).await?;
+        let spec = json!({"compose": {
+            "services": {
+                "migrate": {"image": SLEEPER, "command": ["sh", "-c", "echo done >> /data/log"], "volumes": ["data:/data"]},
+                "web": {
+                    "image": SLEEPER, "volumes": ["data:/data"],
+                    "depends_on": {"migrate": {"condition": "service_completed_successfully"}},
+                },
+            },
+            "volumes": {"data": {}},
+        }});
+        site.apply("app", &spec).await?;
+        let object = site.ready("app").await?;
+        ensure!(object.status.and_then(|it| it.ready).as_deref() == Some("2/2"));
+        // Something else changes: a pass over everything, in which the finished one must stay as it is.
+        let mut labelled = spec.clone();
+        labelled["compose"]["services"]["web"]["labels"] = json!({"a": "b"});
+        site.apply("app", &labelled).await?;
+        site.ready("app").await?;
+        ensure!(exec(site.host(), "app-web-1", &["cat", "/data/log"])?.trim() == "done", "it ran more than once");
+        Ok(())
+    })
+    .await
+}
