@@ -83,11 +83,13 @@ pub struct Suite {
     image: String,
 }
 
-/// What one check works with.
-struct Bench<'a> {
+/// What one check works with: an owner, and a definition that grows.
+pub struct Bench<'a> {
     suite: &'a Suite,
-    owner: Owner,
-    definition: Definition,
+    /// Whose things are made.
+    pub owner: Owner,
+    /// What is wanted.
+    pub definition: Definition,
 }
 
 impl Suite {
@@ -96,7 +98,8 @@ impl Suite {
         Self { engine, image: image.into() }
     }
 
-    fn bench(&self, check: &str) -> Bench<'_> {
+    /// Things of a check's own.
+    pub fn bench(&self, check: &str) -> Bench<'_> {
         let owner =
             Owner { installation: format!("conformance-{check}"), namespace: "tests".into(), name: check.into() };
         Bench { suite: self, owner, definition: Definition { project: check.into(), ..Definition::default() } }
@@ -533,7 +536,8 @@ impl Bench<'_> {
         ]
     }
 
-    fn network(&mut self, name: &str) -> &mut Self {
+    /// A network to be made.
+    pub fn network(&mut self, name: &str) -> &mut Self {
         let mut marks: std::collections::HashMap<_, _> = self.marks().into();
         marks.insert(labels::REVISION.into(), "n1".into());
         let body = NetworkCreateRequest { name: name.into(), labels: Some(marks), ..NetworkCreateRequest::default() };
@@ -542,7 +546,8 @@ impl Bench<'_> {
         self
     }
 
-    fn volume(&mut self, name: &str) -> &mut Self {
+    /// A named volume to be made.
+    pub fn volume(&mut self, name: &str) -> &mut Self {
         let body = VolumeCreateRequest {
             name: Some(name.into()),
             labels: Some(self.marks().into()),
@@ -553,7 +558,7 @@ impl Bench<'_> {
     }
 
     /// A container that sleeps, and dies of its stop signal at once.
-    fn container(&mut self, service: &str, networks: &[&str]) -> &mut Self {
+    pub fn container(&mut self, service: &str, networks: &[&str]) -> &mut Self {
         let networks: Vec<_> = networks.iter().map(|name| ((*name).to_owned(), EndpointSettings::default())).collect();
         let mut marks: std::collections::HashMap<_, _> = self.marks().into();
         marks.insert(labels::SERVICE.into(), service.into());
@@ -591,13 +596,15 @@ impl Bench<'_> {
         self
     }
 
-    fn edit(&mut self, service: &str, edit: impl FnOnce(&mut ContainerCreateBody)) {
+    /// Changes a container's request.
+    pub fn edit(&mut self, service: &str, edit: impl FnOnce(&mut ContainerCreateBody)) {
         if let Some(container) = self.definition.containers.get_mut(&key(service)) {
             edit(&mut container.body);
         }
     }
 
-    fn files(&mut self, service: &str, targets: &[&str], in_volume: bool) {
+    /// Files for a container, of user 1000, mode 0440; each holds its own path.
+    pub fn files(&mut self, service: &str, targets: &[&str], in_volume: bool) {
         if let Some(container) = self.definition.containers.get_mut(&key(service)) {
             let file = |target: &&str| File {
                 target: (*target).into(),
@@ -611,7 +618,8 @@ impl Bench<'_> {
         }
     }
 
-    fn create(&self, service: &str) -> Step {
+    /// The step that makes a container.
+    pub fn create(&self, service: &str) -> Step {
         Step::CreateContainer {
             key: key(service),
             name: format!("{}-{service}-1", self.definition.project),
@@ -621,20 +629,23 @@ impl Bench<'_> {
         }
     }
 
-    fn start(&self, service: &str) -> Step {
+    /// The step that starts a container.
+    pub fn start(&self, service: &str) -> Step {
         Step::StartContainer { name: format!("{}-{service}-1", self.definition.project) }
     }
 
-    async fn take(&self, step: &Step) -> Result<(), DriverError> {
+    /// Takes a step.
+    pub async fn take(&self, step: &Step) -> Result<(), DriverError> {
         self.suite.engine.execute(&self.owner, step, &self.definition).await
     }
 
-    async fn execute(&self, step: &Step) -> Outcome {
+    /// Takes a step that must succeed.
+    pub async fn execute(&self, step: &Step) -> Outcome {
         self.take(step).await.map_err(said)
     }
 
     /// Makes all that the definition has; nothing is started.
-    async fn make(&self) -> Outcome {
+    pub async fn make(&self) -> Outcome {
         for name in self.definition.networks.keys() {
             self.execute(&Step::CreateNetwork { name: name.clone() }).await?;
         }
@@ -647,7 +658,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    async fn observe(&self) -> Result<Host, String> {
+    /// What the host shows of the owner.
+    pub async fn observe(&self) -> Result<Host, String> {
         let query = Query {
             owner: self.owner.clone(),
             images: [self.suite.image.clone()].into(),
@@ -658,14 +670,14 @@ impl Bench<'_> {
     }
 
     /// The owner's only container.
-    async fn only(&self) -> Result<observed::Container, String> {
+    pub async fn only(&self) -> Result<observed::Container, String> {
         let mut containers = self.observe().await?.containers;
         ensure!(containers.len() == 1, "not one container but {containers:?}");
         containers.pop().ok_or_else(String::new)
     }
 
     /// Removes all that the owner has.
-    async fn sweep(&self) -> Outcome {
+    pub async fn sweep(&self) -> Outcome {
         let host = self.observe().await?;
         for container in host.containers {
             self.execute(&stop(&container.id, &container.name)).await?;
@@ -685,11 +697,13 @@ impl Bench<'_> {
     }
 }
 
-fn key(service: &str) -> ContainerKey {
+/// The only container of a service.
+pub fn key(service: &str) -> ContainerKey {
     ContainerKey { service: service.into(), number: 1 }
 }
 
-fn stop(id: &str, name: &str) -> Step {
+/// The step that stops a container.
+pub fn stop(id: &str, name: &str) -> Step {
     Step::StopContainer { id: id.into(), name: name.into(), grace_seconds: 5 }
 }
 
@@ -701,7 +715,8 @@ fn said(error: DriverError) -> String {
     format!("{} ({:?})", error, (error.class(), error.reason()))
 }
 
-fn refused<T: Debug>(answer: Result<T, DriverError>, class: Class, reason: &str) -> Outcome {
+/// It failed, and in this way.
+pub fn refused<T: Debug>(answer: Result<T, DriverError>, class: Class, reason: &str) -> Outcome {
     match answer {
         Err(error) if error.class() == class && error.reason() == reason => Ok(()),
         Err(error) => Err(format!("wanted {class:?} {reason}, got {}", said(error))),

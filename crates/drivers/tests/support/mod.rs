@@ -1,5 +1,7 @@
 //! A dockerd of the tests' own, in a network namespace of its own, with a base image made on the spot.
 
+#![allow(dead_code)] // Not every test binary uses all of it.
+
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,9 @@ pub struct Dockerd {
 }
 
 impl Dockerd {
+    /// More networks than an engine that was started here has addresses for.
+    pub const POOLS: usize = 9;
+
     /// Starts one; `None` (and a word why) where that is not possible. `SLIPWAY_TEST_DOCKER` names the socket of a running
     /// engine to be used in its place.
     pub fn start(name: &str) -> Option<Self> {
@@ -56,6 +61,7 @@ impl Dockerd {
             .arg(format!("--net=/run/netns/{namespace}"))
             .args(["dockerd", "--shutdown-timeout", "3", "--data-root", &self.path("data")])
             .args(["--exec-root", &self.path("exec"), "--pidfile", &self.path("pid")])
+            .args(["--default-address-pool", "base=10.98.0.0/24,size=27", "--bip", "10.97.0.1/24"])
             .arg(format!("--host=unix://{}", self.socket.display()))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -70,13 +76,37 @@ impl Dockerd {
         }
     }
 
+    /// Started here, so that it may be stopped.
+    pub fn is_own(&self) -> bool {
+        self.namespace.is_some()
+    }
+
+    /// Sends the daemon a signal.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.process.as_ref().expect("an engine of our own").id().to_string();
+        run("kill", &[&format!("-{signal}"), &pid]);
+    }
+
+    /// Waits until the killed daemon is gone.
+    pub fn wait(&mut self) {
+        self.process.as_mut().expect("an engine of our own").wait().unwrap();
+        // Its containerd dies with it, but where nobody reaps it at once the next daemon takes it for alive.
+        let pid_file = self.path("exec/containerd/containerd.pid");
+        let pid = fs::read_to_string(&pid_file).unwrap_or_default();
+        let is_alive =
+            || fs::read_to_string(format!("/proc/{}/stat", pid.trim())).is_ok_and(|stat| !stat.contains(") Z"));
+        while is_alive() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = fs::remove_file(pid_file);
+    }
+
     /// The driver, connected to it.
     pub async fn engine(&self) -> Arc<dyn Engine> {
         Factory.docker(&Address::Unix(self.socket.clone())).await.unwrap()
     }
 
     /// Socket of the engine.
-    #[allow(dead_code)] // Not every test binary looks at it.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
@@ -97,7 +127,6 @@ impl Dockerd {
     }
 
     /// What a docker command prints; it must succeed.
-    #[allow(dead_code)] // Not every test binary looks at it.
     pub fn docker_says(&self, args: &[&str]) -> String {
         let output = self.docker(args);
         assert!(output.status.success(), "docker {args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -139,9 +168,104 @@ impl Drop for Dockerd {
         if let Some(namespace) = &self.namespace {
             let _ = Command::new("sh")
                 .arg("-c")
-                .arg(format!("umount {}/netns/* 2>/dev/null; ip netns del {namespace}", self.path("exec")))
+                .arg(format!(
+                    "umount {}/netns/* {} 2>/dev/null; ip netns del {namespace}",
+                    self.path("exec"),
+                    self.path("data")
+                ))
                 .status();
         }
+    }
+}
+
+/// A registry beside a dockerd, with a login.
+pub struct Registry {
+    directory: TempDir,
+    process: Child,
+}
+
+impl Registry {
+    /// Who may log in.
+    pub const USER: &str = "puller";
+    /// With this.
+    pub const PASSWORD: &str = "pa55word";
+
+    /// Starts one; `None` (and a word why) where that is not possible.
+    pub fn start(dockerd: &Dockerd) -> Option<Self> {
+        let Some(namespace) = &dockerd.namespace else {
+            eprintln!("SKIPPED: no test with a registry, because the engine was not started here");
+            return None;
+        };
+        if !["docker-registry", "htpasswd"].iter().all(is_installed) {
+            eprintln!("SKIPPED: no test with a registry, because docker-registry or htpasswd is not installed");
+            return None;
+        }
+        let directory = TempDir::with_prefix("slipway-registry-").unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        run("htpasswd", &["-Bbc", &path("htpasswd"), Self::USER, Self::PASSWORD]);
+        let config = format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"127.0.0.1:5000\"}}\n\
+             auth: {{htpasswd: {{realm: tests, path: {}}}}}\n",
+            path("data"),
+            path("htpasswd")
+        );
+        fs::write(path("config.yml"), config).unwrap();
+        let process = Command::new("nsenter")
+            .arg(format!("--net=/run/netns/{namespace}"))
+            .args(["docker-registry", "serve", &path("config.yml")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(path("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let registry = Self { directory, process };
+        let until = Instant::now() + Duration::from_secs(10);
+        while !registry.log_in(dockerd) {
+            assert!(Instant::now() < until, "{}", fs::read_to_string(registry.directory.path().join("log")).unwrap());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(registry)
+    }
+
+    /// As the engine sees it.
+    pub fn address(&self) -> String {
+        "127.0.0.1:5000".into()
+    }
+
+    /// Stops it.
+    pub fn stop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    fn config(&self) -> String {
+        self.directory.path().join("client").display().to_string()
+    }
+
+    fn log_in(&self, dockerd: &Dockerd) -> bool {
+        let config = self.config();
+        let login = ["--config", &config, "login", "-u", Self::USER, "-p", Self::PASSWORD, &self.address()];
+        dockerd.docker(&login).status.success()
+    }
+
+    /// Pushes an image that differs by its content, and removes it from the engine; its digest.
+    pub fn push(&self, dockerd: &Dockerd, image: &str, content: &str) -> String {
+        let container = dockerd.docker_says(&["create", dockerd.image(), "true"]);
+        let file = self.directory.path().join("content");
+        fs::write(&file, content).unwrap();
+        dockerd.docker_says(&["cp", &file.display().to_string(), &format!("{container}:/content")]);
+        dockerd.docker_says(&["commit", &container, image]);
+        dockerd.docker_says(&["rm", &container]);
+        let pushed = dockerd.docker_says(&["--config", &self.config(), "push", image]);
+        dockerd.docker_says(&["rmi", image]);
+        let digest = pushed.split_whitespace().find(|word| word.starts_with("sha256:"));
+        digest.unwrap_or_else(|| panic!("no digest in {pushed}")).to_owned()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -150,12 +274,13 @@ fn missing() -> Option<String> {
     if String::from_utf8_lossy(&id.stdout).trim() != "0" {
         return Some("this needs root".into());
     }
-    let found = |command: &&&str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|directory| directory.join(command).is_file())
-    };
     let needed = ["dockerd", "docker", "ip", "nsenter", "busybox", "tar"];
-    needed.iter().find(|command| !found(command)).map(|command| format!("{command} is not installed"))
+    needed.iter().find(|command| !is_installed(command)).map(|command| format!("{command} is not installed"))
+}
+
+fn is_installed(command: &&str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(command).is_file())
 }
 
 fn run(program: &str, args: &[&str]) {
