@@ -1,5 +1,7 @@
 //! The driver against real engines. Without root or dockerd there is nothing to run it against: that is said, loudly.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -14,8 +16,10 @@ use slipway_plan::container_service::observed::{Container, HealthStatus, Owner, 
 use slipway_plan::container_service::plan::Step;
 use support::{Dockerd, Registry};
 
+type Edit<'a> = &'a dyn Fn(&mut Bench<'_>);
+
 async fn suite(dockerd: &Dockerd) -> Suite {
-    Suite::new(dockerd.engine().await, dockerd.image())
+    Suite::new(dockerd.engine().await, Dockerd::IMAGE)
 }
 
 /// Looks until the owner's only container is as wanted.
@@ -59,7 +63,6 @@ async fn files_are_whole_where_they_belong() {
             body.host_config.get_or_insert_default().binds = Some(vec!["f_data:/srv".into()]);
         });
     };
-    type Edit<'a> = &'a dyn Fn(&mut Bench<'_>);
     let cases: [(&str, Edit<'_>, &[&str], bool); 5] = [
         ("plain", &|_| (), &["/run/secrets/key", "/etc/deep/er/app.conf", "/top"], false),
         ("sealed", &sealed, &["/run/secrets/key", "/run/secrets/other", "/etc/app.conf"], true),
@@ -111,7 +114,7 @@ async fn what_was_made_half_is_made_anew() {
     ];
     let mut create = vec!["create", "--name", "half-web-1.unfinished"];
     create.extend(marks.iter().flat_map(|mark| ["--label", mark]));
-    create.extend([dockerd.image(), "sleep", "1000"]);
+    create.extend([Dockerd::IMAGE, "sleep", "1000"]);
     dockerd.docker_says(&create);
     assert_eq!(bench.only().await.unwrap().state, State::Dead);
     bench.make().await.unwrap();
@@ -123,7 +126,7 @@ async fn what_was_made_half_is_made_anew() {
     bench.files("web", &["/etc/passwd/key"], false);
     bench.take(&bench.create("web")).await.unwrap_err();
     assert_eq!(bench.observe().await.unwrap().containers, []);
-    assert_eq!(dockerd.docker_says(&["ps", "-aq"]), "");
+    assert_eq!(dockerd.docker_says(&["ps", "-aq", "--filter", "name=half"]), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,7 +188,7 @@ async fn what_is_in_the_way_is_said_and_left_alone() {
     let suite = suite(&dockerd).await;
     let mut bench = suite.bench("way");
     bench.container("web", &[]).network("way_net").volume("way_data");
-    dockerd.docker_says(&["create", "--name", "way-web-1", "--label", "mine=yes", dockerd.image(), "true"]);
+    dockerd.docker_says(&["create", "--name", "way-web-1", "--label", "mine=yes", Dockerd::IMAGE, "true"]);
     dockerd.docker_says(&["network", "create", "--subnet", "10.99.1.0/24", "way_net"]);
     dockerd.docker_says(&["volume", "create", "way_data"]);
     said(reasons::CONTAINER_NAME_TAKEN, bench.take(&bench.create("web")).await);
@@ -194,8 +197,12 @@ async fn what_is_in_the_way_is_said_and_left_alone() {
     // Also with files, for which it is made under another name first.
     bench.files("web", &["/key"], false);
     said(reasons::CONTAINER_NAME_TAKEN, bench.take(&bench.create("web")).await);
-    assert_eq!(dockerd.docker_says(&["ps", "-a", "--format", "{{.Names}} {{.Label \"mine\"}}"]), "way-web-1 yes");
-    assert_eq!(bench.observe().await.unwrap().others[0].owner, None);
+    let others = ["ps", "-a", "--filter", "name=way", "--format", "{{.Names}} {{.Label \"mine\"}}"];
+    assert_eq!(dockerd.docker_says(&others), "way-web-1 yes");
+    let seen = bench.observe().await.unwrap().others;
+    assert!(seen.iter().any(|other| other.name == "way-web-1" && other.owner.is_none()), "{seen:?}");
+    dockerd.docker_says(&["rm", "way-web-1"]);
+    dockerd.docker_says(&["volume", "rm", "way_data"]);
 
     let mut bench = suite.bench("pool");
     bench.network("pool_overlaps");
@@ -203,6 +210,7 @@ async fn what_is_in_the_way_is_said_and_left_alone() {
     network.body.ipam =
         Some(serde_json::from_value(serde_json::json!({"Config": [{"Subnet": "10.99.1.0/25"}]})).unwrap());
     said(reasons::SUBNET_OVERLAPS, bench.take(&Step::CreateNetwork { name: "pool_overlaps".into() }).await);
+    dockerd.docker_says(&["network", "rm", "way_net"]);
     if !dockerd.is_own() {
         return;
     }
@@ -267,13 +275,12 @@ async fn images_are_pulled_by_digest_marked_and_removed() {
     let Some(mut registry) = Registry::start(&dockerd) else { return };
     let engine = dockerd.engine().await;
     let suite = suite(&dockerd).await;
-    let image = format!("{}/team/app:1", registry.address());
+    let image = format!("{}/team/app:1", Registry::ADDRESS);
     let (old, new) = (registry.push(&dockerd, &image, "one"), registry.push(&dockerd, &image, "two"));
     assert_ne!(old, new);
-    let server = registry.address();
     let login = |password: &str| {
         Some(RegistryLogin {
-            server: server.clone(),
+            server: Registry::ADDRESS.into(),
             username: Registry::USER.into(),
             password: password.into(),
             identity_token: None,
@@ -293,7 +300,7 @@ async fn images_are_pulled_by_digest_marked_and_removed() {
     said(reasons::IMAGE_DENIED, engine.pull(&pull(Some(&new), Some("wrong")), &quiet).await);
     let nothing = format!("sha256:{}", "0".repeat(64));
     said(reasons::IMAGE_NOT_FOUND, engine.pull(&pull(Some(&nothing), Some(Registry::PASSWORD)), &quiet).await);
-    let missing = Pull { image: format!("{}/team/none:9", registry.address()), ..pull(None, Some(Registry::PASSWORD)) };
+    let missing = Pull { image: format!("{}/team/none:9", Registry::ADDRESS), ..pull(None, Some(Registry::PASSWORD)) };
     said(reasons::IMAGE_NOT_FOUND, engine.pull(&missing, &quiet).await);
     said(reasons::IMAGE_NOT_FOUND, engine.resolve(&missing.image, missing.login.as_ref()).await.map(drop));
 
@@ -329,7 +336,7 @@ async fn images_are_pulled_by_digest_marked_and_removed() {
     assert_eq!(unused.len(), 1, "{unused:?}");
     let used_mark = format!("slipway.dev/pulled:{}", seen.image_id.trim_start_matches("sha256:"));
     said(reasons::IMAGE_IN_USE, bench.take(&Step::RemoveImage { image: used_mark.clone() }).await);
-    said(reasons::NOT_OURS, bench.take(&Step::RemoveImage { image: dockerd.image().into() }).await);
+    said(reasons::NOT_OURS, bench.take(&Step::RemoveImage { image: Dockerd::IMAGE.into() }).await);
     for (mark, id) in &unused {
         bench.execute(&Step::RemoveImage { image: mark.clone() }).await.unwrap();
         bench.execute(&Step::RemoveImage { image: mark.clone() }).await.unwrap();

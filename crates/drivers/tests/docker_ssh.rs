@@ -1,5 +1,7 @@
 //! `ssh://` endpoints against a real sshd on the loopback, with a real engine behind it.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support;
 
 use std::fs;

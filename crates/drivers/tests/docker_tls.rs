@@ -1,6 +1,11 @@
-//! `tcp://` endpoints with TLS: against a server that does all that a dockerd with `--tlsverify` does before the first request.
+//! `tcp://` endpoints with TLS: against a server that does what a dockerd with `--tlsverify` does before the first request,
+//! and against a real one.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
@@ -15,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
+type Edit = fn(&mut CertificateParams);
 type Ca = CertifiedIssuer<'static, KeyPair>;
 
 fn ca() -> Ca {
@@ -128,7 +134,6 @@ async fn an_engine_behind_tls_answers() {
 async fn a_servers_certificate_is_verified_and_the_true_cause_said() {
     let (ca, stranger) = (ca(), ca());
     let client = client(&ca);
-    type Edit = fn(&mut CertificateParams);
     let cases: [(&Ca, &str, Edit, &str); 5] = [
         (&ca, "127.0.0.1", |params| params.not_after = date_time_ymd(2020, 1, 1), "TlsCertificateExpired"),
         (&ca, "127.0.0.1", |params| params.not_before = date_time_ymd(2199, 1, 1), "TlsCertificateNotYetValid"),
@@ -239,4 +244,47 @@ async fn an_engine_that_is_too_old_is_refused() {
     let error = engine.owners("any").await.unwrap_err();
     assert_eq!((error.class(), error.reason()), (Class::Invalid, "EngineTooOld"), "{error}");
     assert!(error.to_string().contains("19.03.15"), "{error}");
+}
+
+/// Go's TLS has its own way of refusing.
+#[tokio::test]
+async fn a_real_engine_behind_tls_answers_and_refuses() {
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
+    if !is_root || Command::new("dockerd").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: no test against a real engine with TLS, because this needs root and dockerd");
+        return;
+    }
+    let (ca, stranger) = (ca(), ca());
+    let directory = tempfile::TempDir::with_prefix("slipway-tls-").unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let identity = server(&ca, "127.0.0.1", |_| ());
+    std::fs::write(path("ca"), ca.pem()).unwrap();
+    std::fs::write(path("cert"), &identity.cert).unwrap();
+    std::fs::write(path("key"), &identity.key).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut dockerd = Command::new("dockerd")
+        .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
+        // It runs nothing, so it needs no network and must not touch this machine's.
+        .args(["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"])
+        .args(["--tlsverify", "--tlscacert", &path("ca"), "--tlscert", &path("cert"), "--tlskey", &path("key")])
+        .arg(format!("--host=tcp://127.0.0.1:{port}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(path("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let good = ping_address(port, &ca, &client(&ca));
+    let until = Instant::now() + Duration::from_secs(30);
+    let mut answer = ping(&good).await;
+    while answer.is_err() && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        answer = ping(&good).await;
+    }
+    let refused = ping(&ping_address(port, &ca, &client(&stranger))).await;
+    let plain = ping(&Address::PlainTcp { host: "127.0.0.1".into(), port }).await;
+    let _ = Command::new("kill").arg(dockerd.id().to_string()).status();
+    let _ = dockerd.wait();
+    answer.unwrap_or_else(|error| panic!("{error}: {}", std::fs::read_to_string(path("log")).unwrap()));
+    assert_eq!(refused.unwrap_err().reason(), "TlsClientRefused");
+    assert_eq!(plain.unwrap_err().reason(), "TlsInvalid");
 }

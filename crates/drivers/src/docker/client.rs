@@ -58,7 +58,7 @@ impl Client {
     pub(super) fn new(connector: Connector, peer: String) -> Self {
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .pool_max_idle_per_host(8)
             .build(connector);
         Self { http, peer, api: AtomicU32::new(0), ahead: AtomicI64::new(0) }
@@ -210,7 +210,7 @@ impl Call<'_> {
             for pause in RETRIES {
                 match self.once().await {
                     Err(CallError::Failed(error)) if error.reason() == reasons::CONNECTION_LOST.word => {
-                        sleep(pause).await
+                        sleep(pause).await;
                     }
                     answer => return answer,
                 }

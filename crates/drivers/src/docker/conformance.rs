@@ -63,7 +63,7 @@ checks! {
 /// Runs all checks one after the other; the first that fails ends it.
 pub async fn run(suite: &Suite) -> Outcome {
     for (name, check) in CHECKS {
-        tokio::time::timeout(Duration::from_secs(120), check(suite))
+        tokio::time::timeout(Duration::from_mins(2), check(suite))
             .await
             .map_err(|_| format!("{name}: not done after 120 s"))?
             .map_err(|error| format!("{name}: {error}"))?;
@@ -384,16 +384,26 @@ impl Suite {
         bench.edit("web", |body| {
             let host = body.host_config.get_or_insert_default();
             host.memory = Some(64 << 20);
-            host.memory_swap = Some(128 << 20);
             let name = Some(RestartPolicyNameEnum::UNLESS_STOPPED);
             host.restart_policy = Some(RestartPolicy { name, maximum_retry_count: Some(0) });
         });
         let id = bench.only().await?.id;
-        bench.execute(&Step::UpdateContainer { id, key: key("web") }).await?;
+        let update = Step::UpdateContainer { id, key: key("web") };
+        bench.execute(&update).await?;
         let seen = bench.only().await?.host_config;
         ensure!(seen.memory == Some(64 << 20), "memory: {:?}", seen.memory);
         let policy = seen.restart_policy.and_then(|policy| policy.name);
         ensure!(policy == Some(RestartPolicyNameEnum::UNLESS_STOPPED), "restart policy: {policy:?}");
+        bench.edit("web", |body| {
+            let host = body.host_config.get_or_insert_default();
+            host.memory = Some(96 << 20);
+            host.restart_policy = None;
+        });
+        bench.execute(&update).await?;
+        let seen = bench.only().await?.host_config;
+        ensure!((seen.memory, seen.memory_swap) == (Some(96 << 20), Some(192 << 20)), "memory: {:?}", seen.memory_swap);
+        let policy = seen.restart_policy.and_then(|policy| policy.name);
+        ensure!(policy == Some(RestartPolicyNameEnum::NO), "restart policy: {policy:?}");
         bench.sweep().await
     }
 
@@ -711,6 +721,7 @@ fn rename(id: &str, from: &str, to: &str) -> Step {
     Step::RenameContainer { id: id.into(), from: from.into(), to: to.into() }
 }
 
+#[allow(clippy::needless_pass_by_value)] // It is for `map_err`.
 fn said(error: DriverError) -> String {
     format!("{} ({:?})", error, (error.class(), error.reason()))
 }

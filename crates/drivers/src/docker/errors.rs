@@ -195,15 +195,10 @@ pub(super) fn transport(error: &(dyn StdError + 'static), peer: &str) -> DriverE
         if let Some(error) = error.downcast_ref::<DriverError>() {
             return error.clone();
         }
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            if let Some(inner) = error.get_ref() {
-                if let Some(error) = inner.downcast_ref::<DriverError>() {
-                    return error.clone();
-                }
-                if let Some(error) = inner.downcast_ref::<rustls::Error>() {
-                    return super::tls::refusal(error, peer);
-                }
-            }
+        // rustls hides its errors in those of the connection.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(error) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return super::tls::refusal(error, peer);
         }
         if error.downcast_ref::<hyper::Error>().is_some_and(is_no_http) {
             return reasons::NOT_AN_ENGINE.error(format!("{peer} does not answer in HTTP; is it a Docker engine?"));

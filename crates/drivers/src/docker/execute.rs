@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bollard_stubs::models::{ContainerUpdateBody, EndpointSettings, HostConfig};
+use bollard_stubs::models::{ContainerUpdateBody, EndpointSettings, HostConfig, RestartPolicy, RestartPolicyNameEnum};
 use serde_json::{Value, json};
 use slipway_api::labels;
 use slipway_plan::container_service::definition::{Container, ContainerKey, Definition};
@@ -23,8 +23,8 @@ use crate::DriverError;
 pub(super) const UNFINISHED: &str = ".unfinished";
 
 /// For a call that changes something. Creating copies an image's content into new volumes, which can take a while.
-const DEADLINE: Duration = Duration::from_secs(60);
-const CREATE_DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_mins(1);
+const CREATE_DEADLINE: Duration = Duration::from_mins(3);
 /// What the engine takes at most after a container's grace is over.
 const AFTER_GRACE: Duration = Duration::from_secs(30);
 /// From this API version on, a container is created with all its networks; before, with one.
@@ -349,13 +349,16 @@ impl Execution<'_> {
     }
 }
 
-/// What `docker update` can change, as it is wanted. Unset values are sent as well: they are what it was changed from.
+/// What `docker update` can change, as it is wanted. What is not wanted stays out: an update cannot take a limit off.
 fn changeable(wanted: &HostConfig) -> ContainerUpdateBody {
+    let no_restart = RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None };
+    // The engine's own default at creation; an update without it would leave the one that belongs to the changed memory.
+    let memory_swap = wanted.memory_swap.or(wanted.memory.map(|memory| memory.saturating_mul(2)));
     ContainerUpdateBody {
         cpu_shares: wanted.cpu_shares,
         memory: wanted.memory,
         memory_reservation: wanted.memory_reservation,
-        memory_swap: wanted.memory_swap,
+        memory_swap,
         blkio_weight: wanted.blkio_weight,
         cpu_period: wanted.cpu_period,
         cpu_quota: wanted.cpu_quota,
@@ -365,7 +368,7 @@ fn changeable(wanted: &HostConfig) -> ContainerUpdateBody {
         cpuset_mems: wanted.cpuset_mems.clone(),
         nano_cpus: wanted.nano_cpus,
         pids_limit: wanted.pids_limit,
-        restart_policy: wanted.restart_policy.clone(),
+        restart_policy: wanted.restart_policy.clone().or(Some(no_restart)),
         ..ContainerUpdateBody::default()
     }
 }

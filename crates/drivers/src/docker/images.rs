@@ -26,10 +26,10 @@ use crate::DriverError;
 const REGISTRY_AUTH: HeaderName = HeaderName::from_static("x-registry-auth");
 /// The engine answers a pull only when the registry has answered it.
 const START_DEADLINE: Duration = Duration::from_secs(90);
-const RESOLVE_DEADLINE: Duration = Duration::from_secs(60);
+const RESOLVE_DEADLINE: Duration = Duration::from_mins(1);
 /// A pull that says nothing for so long is given up. Extracting one large layer is silent too on a slow disk.
-const STALL: Duration = Duration::from_secs(120);
-const REMOVE_DEADLINE: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_mins(2);
+const REMOVE_DEADLINE: Duration = Duration::from_mins(1);
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 /// An image has at most 127 layers; more lines of progress than this many IDs are not kept.
 const MAX_LAYERS: usize = 1024;
@@ -237,7 +237,7 @@ async fn follow(
 ) -> Result<(), CallError> {
     let mut said = Said::default();
     let mut reported: Option<Instant> = None;
-    let mut lines = std::pin::pin!(lines::<wire::Progress>(answer.into_body()));
+    let mut lines = std::pin::pin!(lines::<wire::PullLine>(answer.into_body()));
     loop {
         let Ok(line) = tokio::time::timeout(STALL, lines.next()).await else {
             let what = format!("no progress for {} s", STALL.as_secs());
@@ -261,18 +261,18 @@ struct Said(BTreeMap<String, (u64, u64)>);
 
 impl Said {
     /// Takes a line in; true if it tells how far it is.
-    fn hear(&mut self, line: wire::Progress) -> bool {
+    fn hear(&mut self, line: wire::PullLine) -> bool {
         // Extraction counts the same bytes again.
-        let downloading = line.status == "Downloading" && line.progress_detail.total > 0;
+        let downloading = line.status == "Downloading" && line.detail.total > 0;
         if downloading && (self.0.len() < MAX_LAYERS || self.0.contains_key(&line.id)) {
-            self.0.insert(line.id, (line.progress_detail.current, line.progress_detail.total));
+            self.0.insert(line.id, (line.detail.current, line.detail.total));
             return true;
         }
-        if matches!(line.status.as_str(), "Download complete" | "Pull complete") {
-            if let Some((current, total)) = self.0.get_mut(&line.id) {
-                *current = *total;
-                return true;
-            }
+        if matches!(line.status.as_str(), "Download complete" | "Pull complete")
+            && let Some((current, total)) = self.0.get_mut(&line.id)
+        {
+            *current = *total;
+            return true;
         }
         false
     }
@@ -313,10 +313,10 @@ mod tests {
 
     #[test]
     fn progress_adds_up_the_layers() {
-        let line = |id: &str, status: &str, current, total| wire::Progress {
+        let line = |id: &str, status: &str, current, total| wire::PullLine {
             id: id.into(),
             status: status.into(),
-            progress_detail: wire::ProgressDetail { current, total },
+            detail: wire::PullDetail { current, total },
             error: String::new(),
         };
         let mut said = Said::default();

@@ -118,7 +118,7 @@ answer! {
         #[serde(rename = "ImageID", deserialize_with = "lenient")]
         image_id: String,
         #[serde(deserialize_with = "elements")]
-        ports: Vec<Port>,
+        ports: Vec<Binding>,
     }
 }
 
@@ -132,7 +132,7 @@ impl ContainerSummary {
 
 answer! {
     /// A port of a container in a list.
-    Port {
+    Binding {
         #[serde(rename = "IP", deserialize_with = "lenient")]
         ip: String,
         #[serde(deserialize_with = "lenient")]
@@ -363,22 +363,22 @@ answer! {
 
 /// One line of `POST /images/create`.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Progress {
+#[serde(default)]
+pub(super) struct PullLine {
     #[serde(deserialize_with = "lenient")]
     pub(super) id: String,
     #[serde(deserialize_with = "lenient")]
     pub(super) status: String,
-    #[serde(deserialize_with = "lenient")]
-    pub(super) progress_detail: ProgressDetail,
+    #[serde(rename = "progressDetail", deserialize_with = "lenient")]
+    pub(super) detail: PullDetail,
     #[serde(deserialize_with = "lenient")]
     pub(super) error: String,
 }
 
-/// Part of [`Progress`].
+/// Part of [`PullLine`].
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct ProgressDetail {
+pub(super) struct PullDetail {
     #[serde(deserialize_with = "lenient")]
     pub(super) current: u64,
     #[serde(deserialize_with = "lenient")]

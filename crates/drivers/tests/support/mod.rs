@@ -21,15 +21,18 @@ pub struct Dockerd {
 }
 
 impl Dockerd {
+    /// An image that is on the engine: busybox with all its commands.
+    pub const IMAGE: &str = "slipway.test/busybox:1";
     /// More networks than an engine that was started here has addresses for.
     pub const POOLS: usize = 9;
 
     /// Starts one; `None` (and a word why) where that is not possible. `SLIPWAY_TEST_DOCKER` names the socket of a running
-    /// engine to be used in its place.
+    /// engine to be used in its place, `SLIPWAY_TEST_NETNS` the network namespace that it is in.
     pub fn start(name: &str) -> Option<Self> {
         let directory = TempDir::with_prefix("slipway-drivers-").unwrap();
         if let Some(socket) = std::env::var_os("SLIPWAY_TEST_DOCKER") {
-            let dockerd = Self { directory, namespace: None, process: None, socket: socket.into() };
+            let namespace = std::env::var("SLIPWAY_TEST_NETNS").ok();
+            let dockerd = Self { directory, namespace, process: None, socket: socket.into() };
             dockerd.load_image();
             return Some(dockerd);
         }
@@ -78,7 +81,7 @@ impl Dockerd {
 
     /// Started here, so that it may be stopped.
     pub fn is_own(&self) -> bool {
-        self.namespace.is_some()
+        self.process.is_some()
     }
 
     /// Sends the daemon a signal.
@@ -109,11 +112,6 @@ impl Dockerd {
     /// Socket of the engine.
     pub fn socket(&self) -> &Path {
         &self.socket
-    }
-
-    /// An image that is on the engine: busybox with all its commands.
-    pub fn image(&self) -> &'static str {
-        "slipway.test/busybox:1"
     }
 
     /// The docker command line, on this engine.
@@ -150,7 +148,7 @@ impl Dockerd {
         fs::write(format!("{root}/etc/passwd"), "root:x:0:0:root:/:/bin/sh\napp:x:1000:1000::/:/bin/sh\n").unwrap();
         let tar = self.path("image.tar");
         run("tar", &["-C", &root, "-cf", &tar, "."]);
-        let imported = self.docker(&["import", "-c", "ENV PATH=/bin", &tar, self.image()]);
+        let imported = self.docker(&["import", "-c", "ENV PATH=/bin", &tar, Self::IMAGE]);
         assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
     }
 }
@@ -185,6 +183,8 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// As the engine sees it.
+    pub const ADDRESS: &str = "127.0.0.1:5000";
     /// Who may log in.
     pub const USER: &str = "puller";
     /// With this.
@@ -193,7 +193,7 @@ impl Registry {
     /// Starts one; `None` (and a word why) where that is not possible.
     pub fn start(dockerd: &Dockerd) -> Option<Self> {
         let Some(namespace) = &dockerd.namespace else {
-            eprintln!("SKIPPED: no test with a registry, because the engine was not started here");
+            eprintln!("SKIPPED: no test with a registry, because the namespace of the engine is not known");
             return None;
         };
         if !["docker-registry", "htpasswd"].iter().all(is_installed) {
@@ -204,9 +204,10 @@ impl Registry {
         let path = |name: &str| directory.path().join(name).display().to_string();
         run("htpasswd", &["-Bbc", &path("htpasswd"), Self::USER, Self::PASSWORD]);
         let config = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"127.0.0.1:5000\"}}\n\
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{}\"}}\n\
              auth: {{htpasswd: {{realm: tests, path: {}}}}}\n",
             path("data"),
+            Self::ADDRESS,
             path("htpasswd")
         );
         fs::write(path("config.yml"), config).unwrap();
@@ -227,11 +228,6 @@ impl Registry {
         Some(registry)
     }
 
-    /// As the engine sees it.
-    pub fn address(&self) -> String {
-        "127.0.0.1:5000".into()
-    }
-
     /// Stops it.
     pub fn stop(&mut self) {
         let _ = self.process.kill();
@@ -244,13 +240,13 @@ impl Registry {
 
     fn log_in(&self, dockerd: &Dockerd) -> bool {
         let config = self.config();
-        let login = ["--config", &config, "login", "-u", Self::USER, "-p", Self::PASSWORD, &self.address()];
+        let login = ["--config", &config, "login", "-u", Self::USER, "-p", Self::PASSWORD, Self::ADDRESS];
         dockerd.docker(&login).status.success()
     }
 
     /// Pushes an image that differs by its content, and removes it from the engine; its digest.
     pub fn push(&self, dockerd: &Dockerd, image: &str, content: &str) -> String {
-        let container = dockerd.docker_says(&["create", dockerd.image(), "true"]);
+        let container = dockerd.docker_says(&["create", Dockerd::IMAGE, "true"]);
         let file = self.directory.path().join("content");
         fs::write(&file, content).unwrap();
         dockerd.docker_says(&["cp", &file.display().to_string(), &format!("{container}:/content")]);
