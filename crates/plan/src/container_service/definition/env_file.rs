@@ -37,17 +37,21 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads one file of `format: raw`: lines `NAME=value` as they stand, `#` comments, and names alone as in the other format.
-    pub fn read_raw(&mut self, text: &str) {
-        for line in text.trim_start_matches('\u{feff}').lines().map(str::trim_start) {
-            let (name, value) = line.split_once('=').map_or((line, None), |(name, value)| (name, Some(value)));
-            if line.is_empty() || line.starts_with('#') || name.is_empty() {
+    /// Reads one file of `format: raw`: lines are taken as they stand, as `docker run --env-file` takes them.
+    pub fn read_raw(&mut self, text: &str) -> Result<(), Problem> {
+        for (index, line) in text.trim_start_matches('\u{feff}').lines().map(str::trim_start).enumerate() {
+            if line.is_empty() || line.starts_with('#') {
                 continue;
+            }
+            let (name, value) = line.split_once('=').map_or((line, None), |(name, value)| (name, Some(value)));
+            if name.is_empty() || name.contains([' ', '\t']) {
+                return Err(format!("line {}: a name is not empty and has no spaces", index + 1));
             }
             if let Some(value) = value.or_else(|| self.outer_value(name)) {
                 self.variables.insert(name.to_owned(), value.to_owned());
             }
         }
+        Ok(())
     }
 
     /// All that the files set.
@@ -261,7 +265,12 @@ mod tests {
     fn the_raw_format_keeps_everything() {
         let (project, service) = (BTreeMap::from([("P".to_owned(), "p".to_owned())]), BTreeMap::new());
         let mut reader = Reader::new(&project, &service);
-        reader.read_raw("# comment\n\nA=\"b\" # $c \nP\nNONE\nB=\n=x\n");
+        reader.read_raw("# comment\n\nA=\"b\" # $c \nP\nNONE\nB=\n").unwrap();
+        for wrong in ["=x", "secret words=1"] {
+            let problem = reader.read_raw(&format!("A=1\n{wrong}")).unwrap_err();
+            assert_eq!(problem, "line 2: a name is not empty and has no spaces");
+        }
+        reader.read_raw("A=\"b\" # $c ").unwrap();
         let wanted = [("A", "\"b\" # $c "), ("B", ""), ("P", "p")];
         assert_eq!(reader.finish(), wanted.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }

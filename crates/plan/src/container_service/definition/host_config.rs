@@ -1,5 +1,7 @@
 //! A service's `HostConfig`: limits, rights, mounts, and the like.
 
+use std::collections::BTreeSet;
+
 use bollard_stubs::models::{
     DeviceMapping, DeviceRequest, HostConfig, HostConfigLogConfig, ResourcesUlimits, RestartPolicy,
     RestartPolicyNameEnum,
@@ -26,8 +28,8 @@ pub(super) fn host_config(
         binds: list(mounted.binds),
         mounts: list(mounted.mounts),
         tmpfs: (!service.tmpfs.is_empty()).then(|| service.tmpfs.iter().map(|entry| tmpfs_entry(entry)).collect()),
-        cap_add: list(service.cap_add.clone()),
-        cap_drop: list(service.cap_drop.clone()),
+        cap_add: list(capabilities(&service.cap_add)),
+        cap_drop: list(capabilities(&service.cap_drop)),
         network_mode: Some(network_mode),
         init: service.init,
         ipc_mode: service.ipc.as_deref().map(|mode| names.namespace(mode)),
@@ -37,11 +39,11 @@ pub(super) fn host_config(
         restart_policy: service.restart.as_deref().map(restart_policy),
         shm_size: service.shm_size,
         sysctls: map(&service.sysctls),
-        port_bindings: networking::port_bindings(service),
+        port_bindings: Some(networking::port_bindings(service)),
         dns: list(service.dns.clone()),
         dns_search: list(service.dns_search.clone()),
         dns_options: list(service.dns_opt.clone()),
-        extra_hosts: list(service.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect()),
+        extra_hosts: Some(service.extra_hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect()),
         security_opt: list(security.options.clone()),
         masked_paths: unconfined.clone(),
         readonly_paths: unconfined,
@@ -74,6 +76,16 @@ pub(super) fn host_config(
 fn tmpfs_entry(entry: &str) -> (String, String) {
     let (target, options) = tmpfs_parts(entry);
     (target.to_owned(), options.to_owned())
+}
+
+/// In the kernel's spelling and in order, once each, as Docker's own clients send them.
+fn capabilities(written: &[String]) -> Vec<String> {
+    let spelled = written.iter().map(|name| name.to_uppercase()).map(|name| match name.as_str() {
+        "ALL" => name,
+        known if known.starts_with("CAP_") => name,
+        _ => format!("CAP_{name}"),
+    });
+    spelled.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn restart_policy(restart: &str) -> RestartPolicy {

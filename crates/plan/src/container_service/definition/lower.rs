@@ -210,11 +210,7 @@ fn env(service: &Service, context: &Context<'_>, path: &str, findings: &mut Vec<
     for (index, env_file) in service.env_file.iter().enumerate() {
         let path = format!("{path}.env_file[{index}]");
         let read = match env_file_text(&env_file.path, context, &path) {
-            Ok(text) if env_file.raw => {
-                reader.read_raw(text);
-                Ok(())
-            }
-            Ok(text) => reader.read(text).map_err(|why| {
+            Ok(text) => if env_file.raw { reader.read_raw(text) } else { reader.read(text) }.map_err(|why| {
                 Finding::error(INVALID_ENV_FILE, &path, format!("the env file `{}`: {why}", env_file.path))
             }),
             Err(_) if !env_file.required => Ok(()),

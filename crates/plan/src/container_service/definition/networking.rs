@@ -116,7 +116,7 @@ pub(super) fn exposed_ports(service: &Service) -> Option<Vec<String>> {
 }
 
 /// Which ports of the host lead to which of the container.
-pub(super) fn port_bindings(service: &Service) -> Option<PortMap> {
+pub(super) fn port_bindings(service: &Service) -> PortMap {
     let mut bindings = HashMap::<String, Vec<PortBinding>>::new();
     for port in &service.ports {
         bindings.entry(container_port(port)).or_default().push(PortBinding {
@@ -124,7 +124,7 @@ pub(super) fn port_bindings(service: &Service) -> Option<PortMap> {
             host_port: Some(port.published.clone().unwrap_or_default()),
         });
     }
-    (!bindings.is_empty()).then(|| bindings.into_iter().map(|(port, bindings)| (port, Some(bindings))).collect())
+    bindings.into_iter().map(|(port, bindings)| (port, Some(bindings))).collect()
 }
 
 fn container_port(port: &Port) -> String {

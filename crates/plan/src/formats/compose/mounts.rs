@@ -88,6 +88,8 @@ fn long(at: &At<'_>) -> Option<Mount> {
     let _ = fields.text("consistency");
     let options =
         |key, wanted| fields.get(key).filter(|at| kind.is_none_or(|kind| kind == wanted) || not_of_this_type(at));
+    // Compose 2.40: created if nothing at all is said under `bind`, else only if that says so.
+    mount.create_host_path = kind == Some(MountKind::Bind);
     if let Some(bind) = options("bind", MountKind::Bind).and_then(|at| at.fields()) {
         mount.create_host_path = bind.boolean("create_host_path").unwrap_or_default();
         mount.propagation = bind.parsed("propagation", codes::INVALID_VALUE, |word| {
