@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn what_people_write() {
-        assert_eq!(parse("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(parse("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
         for wrong in ["", "5", "m", "5 parsecs", "-3s", "1e400s"] {

@@ -89,8 +89,8 @@ pub struct Deletion {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86400);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The rules that need nothing but the spec itself; those of the Compose format are `formats::compose`'s.
 pub fn validate_spec(spec: &ContainerServiceSpec) -> Vec<Finding> {
@@ -280,7 +280,9 @@ fn check_selector(selector: &LabelSelector, findings: &mut Vec<Finding>) {
         if let Some(wrong) = wrong {
             findings.push(Finding::error("SelectorInvalid", &path, format!("{} {wrong}", requirement.operator)));
         }
-        values.iter().for_each(|value| check_label_value(value, &path, findings));
+        for value in values {
+            check_label_value(value, &path, findings);
+        }
     }
 }
 
@@ -340,7 +342,7 @@ fn check_definition(spec: &ContainerServiceSpec, definition: &Definition) -> (Ve
 }
 
 fn shared_port(one: &Container, other: &Container) -> Option<String> {
-    one.host_ports.iter().find(|p| other.host_ports.iter().any(|q| ports_clash(p, q))).map(|p| show_port(p))
+    one.host_ports.iter().find(|p| other.host_ports.iter().any(|q| ports_clash(p, q))).map(show_port)
 }
 
 /// Whether two `(address, port, protocol)` cannot be listened on side by side. An empty or unspecified address is all of them.

@@ -45,11 +45,8 @@ pub(super) fn limits(container: &Container, want: &definition::Container) -> Lim
             (false, false, false) => found = Limits::Changed,
         }
     }
-    if policy(wanted.restart_policy.as_ref()) != policy(shown.restart_policy.as_ref()) {
-        Limits::Changed
-    } else {
-        found
-    }
+    let same_policy = policy(wanted.restart_policy.as_ref()) == policy(shown.restart_policy.as_ref());
+    if same_policy { found } else { Limits::Changed }
 }
 
 fn policy(policy: Option<&RestartPolicy>) -> (RestartPolicyNameEnum, i64) {

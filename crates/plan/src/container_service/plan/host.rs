@@ -16,7 +16,7 @@ use super::slot::{Slot, was_put_aside};
 use super::work::{Trouble, Work};
 use super::{HostPlan, Step, Summary, Wait};
 use crate::container_service::definition::{self, ContainerKey, Definition, Dependency, Lifecycle};
-use crate::container_service::observed::{Container, Health, HealthStatus, Host, State};
+use crate::container_service::observed::{self, Container, Health, HealthStatus, Host, State};
 use crate::container_service::validate::Valid;
 use crate::formats::compose::model::Condition;
 
@@ -25,6 +25,8 @@ pub(super) struct Cx<'a> {
     pub valid: &'a Valid,
     pub generation: i64,
     pub old: &'a ContainerServiceStatus,
+    /// How many hosts the project is placed on.
+    pub hosts: usize,
     pub pins: &'a Pins,
     pub wanted: &'a Revisions,
     /// Services, those that others depend on first.
@@ -74,10 +76,8 @@ impl<'a> Scene<'a> {
         let makes = slots.values().any(|s| s.current.is_none()) || !stale_networks.is_empty();
         let from_nothing = slots.values().filter(|s| s.current.is_none() && s.previous.is_none());
         let from_nothing = from_nothing.map(|s| (s.key.service.as_str(), s.want));
-        let conflicts = match makes {
-            true => conflicts(&cx.valid.owner, &cx.valid.definition, node, host, from_nothing),
-            false => Vec::new(),
-        };
+        let conflicts = makes.then(|| conflicts(&cx.valid.owner, &cx.valid.definition, node, host, from_nothing));
+        let conflicts = conflicts.unwrap_or_default();
         Self { cx, node, host, suspended, clock: Clock::of(host, now), slots, conflicts, stale_networks }
     }
 
@@ -257,7 +257,9 @@ impl<'a> Scene<'a> {
             return base;
         }
         // They are in nobody's way, so they need not wait for anything that goes first.
-        steps.into_iter().for_each(|step| stages.put(0, step));
+        for step in steps {
+            stages.put(0, step);
+        }
         base.max(1)
     }
 
@@ -327,20 +329,22 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Somebody removed the slot's container: the object was ready with it, or the last status says that it drifted.
+    /// Somebody removed the slot's container: the object was ready with it on as many hosts, or the last status says that it
+    /// drifted.
     pub fn was_there(&self, slot: &Slot<'_>) -> bool {
         let old = self.cx.old;
-        let installed = !self.host.containers.is_empty()
-            || self.host.networks.values().any(|n| n.owner.as_ref() == Some(&self.cx.valid.owner));
         let said = old.unhealthy.iter().any(|u| {
             u.reason == "Drifted"
                 && u.host == self.node
                 && u.service == slot.key.service
                 && u.number.is_none_or(|n| n == slot.key.number)
         });
+        let same_hosts = old.hosts.is_some_and(|n| n as usize == self.cx.hosts)
+            && (old.placed.is_empty() || old.placed.iter().any(|node| node == self.node));
+        let ours = |network: &observed::Network| network.owner.as_ref() == Some(&self.cx.valid.owner);
+        let installed = !self.host.containers.is_empty() || self.host.networks.values().any(ours);
         old.observed_generation == Some(self.cx.generation)
-            && installed
-            && (said || conditions::is_ready(&old.conditions))
+            && (said || (same_hosts && installed && conditions::is_ready(&old.conditions)))
     }
 
     /// Whether what a slot depends on is there.
@@ -485,7 +489,9 @@ pub(super) fn order(definition: &Definition) -> Vec<&str> {
         needs.entry(&key.service).or_default().extend(container.depends_on.keys().map(String::as_str));
     }
     let (mut seen, mut order) = (BTreeSet::new(), Vec::new());
-    needs.keys().for_each(|service| visit(service, &needs, &mut seen, &mut order));
+    for service in needs.keys() {
+        visit(service, &needs, &mut seen, &mut order);
+    }
     order.retain(|service| needs.contains_key(service));
     order
 }

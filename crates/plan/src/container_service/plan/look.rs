@@ -146,7 +146,6 @@ pub(super) fn failure(
 ) -> Option<(&'static str, String)> {
     let overdue = |since: Option<Timestamp>| since.is_some_and(|at| clock.age(at) >= signed(timeout));
     let told = match look {
-        Look::Ready | Look::Idle | Look::Paused => return None,
         Look::Ended if ended_from_outside(container, clock) && !overdue(container.created_at) => return None,
         Look::Settling(_) if container.restart_count > 0 && want.lifecycle == Lifecycle::Running => Look::Restarting,
         Look::Settling(_) if overdue(container.started_at) && want.lifecycle == Lifecycle::Running => {
@@ -154,7 +153,7 @@ pub(super) fn failure(
             let output = container.health.as_ref().map_or(String::new(), |h| quoted(": last check", &h.output));
             return Some(("NotReadyInTime", format!("was not ready within {span}{output}")));
         }
-        Look::Settling(_) => return None,
+        Look::Ready | Look::Idle | Look::Paused | Look::Settling(_) => return None,
         other => other,
     };
     let (_, reason, message) = describe(container, want, told);

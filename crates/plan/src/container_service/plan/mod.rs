@@ -113,6 +113,7 @@ pub struct Summary {
 pub struct Nodes(pub BTreeMap<String, NodeView>);
 
 /// What planning needs to know of one Node.
+#[allow(clippy::struct_excessive_bools)] // Four independent switches of a Node, not a state in disguise.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeView {
     /// The selector picks it.
@@ -165,8 +166,9 @@ pub fn plan(
         Some(ready) => Some(ready.last_transition_time.0),
         None => Some(now),
     };
-    let cx = Cx { valid, generation, old, pins: &pins, wanted: &wanted, order: &order, failing_since };
     let places = placement::place(valid, nodes, &old.placed, now);
+    let hosts = places.chosen.len();
+    let cx = Cx { valid, generation, old, hosts, pins: &pins, wanted: &wanted, order: &order, failing_since };
     let chosen = |name: &str| places.chosen.contains(name);
     let scenes: Vec<_> = nodes
         .0
@@ -189,7 +191,7 @@ pub fn plan(
             Placement::Replicas { .. } => places.chosen.iter().map(|name| (*name).to_owned()).collect(),
         },
         images: images::records(&pins),
-        summary: Summary { hosts: places.chosen.len(), ..Summary::default() },
+        summary: Summary { hosts, ..Summary::default() },
         look_again: images::next_look_up(valid, &pins).into_iter().chain(places.look_again).min(),
         ..Plan::default()
     };

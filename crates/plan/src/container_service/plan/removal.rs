@@ -106,7 +106,8 @@ fn volumes_to_go<'a>(owner: &'a Owner, host: &'a Host, volumes: VolumeDeletion) 
 
 /// Stops containers, those that depend on others first, then removes them all; returns the stage after that.
 pub(super) fn containers(which: &[&Container], stages: &mut Stages, from: usize) -> usize {
-    let which: Vec<&Container> = which.iter().copied().filter(|c| c.state != State::Removing).collect();
+    let mut which: Vec<&Container> = which.iter().copied().filter(|c| c.state != State::Removing).collect();
+    which.sort_by(|a, b| a.name.cmp(&b.name));
     if which.is_empty() {
         return from;
     }
@@ -119,7 +120,9 @@ pub(super) fn containers(which: &[&Container], stages: &mut Stages, from: usize)
         if now.is_empty() {
             std::mem::swap(&mut now, &mut later);
         }
-        now.into_iter().for_each(|c| stages.put(at, stop(c, &c.name)));
+        for c in now {
+            stages.put(at, stop(c, &c.name));
+        }
         left = later;
         at += 1;
     }

@@ -10,7 +10,7 @@ use crate::container_service::definition::{ContainerKey, Definition};
 
 /// One idempotent change of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase", tag = "step")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "step")]
 #[allow(missing_docs)] // Each field is what its name says; the variants say what is done.
 pub enum Step {
     /// Pull an image, by digest if one is known, and give it the tag that was written.
@@ -78,7 +78,10 @@ impl fmt::Display for Step {
 pub fn blocks(definition: &Definition, failed: &Step, later: &Step) -> bool {
     let on = |step| Subject::of(definition, step);
     match (on(failed), on(later)) {
-        (Subject::Image, _) | (_, Subject::Image) => false,
+        (Subject::Image | Subject::Volume, Subject::Image | Subject::Network(_) | Subject::Volume)
+        | (Subject::Network(_) | Subject::Container { .. }, Subject::Image)
+        | (Subject::Image, Subject::Container { .. })
+        | (Subject::Network(_), Subject::Volume) => false,
         (Subject::Network(one), Subject::Network(other)) => one == other,
         (Subject::Network(name), Subject::Container { key, .. }) => {
             let uses = |key| definition.containers.get(key).is_some_and(|c| c.networks.iter().any(|(n, _)| n == name));
@@ -87,7 +90,6 @@ pub fn blocks(definition: &Definition, failed: &Step, later: &Step) -> bool {
         (Subject::Volume, Subject::Container { key, .. }) => {
             key.as_ref().and_then(|key| definition.containers.get(key)).is_none_or(|c| c.has_volumes)
         }
-        (Subject::Volume, _) | (Subject::Network(_), Subject::Volume) => false,
         // What is left of a container may still hold on to it.
         (Subject::Container { .. }, Subject::Network(_) | Subject::Volume) => true,
         (Subject::Container { key, names }, Subject::Container { key: other, names: others }) => {

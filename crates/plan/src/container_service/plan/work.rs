@@ -239,7 +239,7 @@ impl Scene<'_> {
         let told = Trouble::new(state, reason, message);
         let steps = |go: Vec<Step>, gated: bool| Work { go, gated, trouble: Some(told.clone()), ..Work::default() };
         match look {
-            Look::Ready => Work { trouble: None, ..steps(self.finish(slot, current, previous), false) },
+            Look::Ready => Work { trouble: None, ..steps(finish(slot, current, previous), false) },
             Look::Idle | Look::StartFailed if self.run_goes_on(slot, previous) => {
                 let message = "the run of the revision before has not ended yet";
                 let until = overdue(previous.started_at);
@@ -248,7 +248,7 @@ impl Scene<'_> {
             Look::Idle | Look::StartFailed if self.starts_first(slot) => {
                 steps(vec![Step::StartContainer { name: current.name.clone() }], true)
             }
-            Look::Idle | Look::StartFailed => steps(self.take_over(slot, current, previous), true),
+            Look::Idle | Look::StartFailed => steps(take_over(slot, current, previous), true),
             Look::Ended => {
                 let at = look::start_again_at(current, self.cx.failing_since, self.clock);
                 if at > self.clock.now {
@@ -268,40 +268,6 @@ impl Scene<'_> {
     fn run_goes_on(&self, slot: &Slot<'_>, previous: &Container) -> bool {
         let since = previous.started_at.map(|at| later(at, signed(self.cx.valid.update.timeout)));
         slot.want.lifecycle == Lifecycle::Once && is_up(previous) && since.is_some_and(|until| until > self.clock.now)
-    }
-
-    /// The old container stops, then the new one starts. Names first: whatever carries the old name later was stopped by us.
-    fn take_over(&self, slot: &Slot<'_>, current: &Container, previous: &Container) -> Vec<Step> {
-        let (name, old) = (&slot.want.name, slot.old_name());
-        let mut go = Vec::new();
-        if previous.name != old {
-            go.push(rename(previous, &previous.name, &old));
-        }
-        if current.name != *name {
-            go.push(rename(current, &current.name, name));
-        }
-        if is_up(previous) {
-            go.push(stop(previous, &old));
-        }
-        go.push(Step::StartContainer { name: name.clone() });
-        go
-    }
-
-    /// The new container is ready: the old one goes, and the new one takes the name.
-    fn finish(&self, slot: &Slot<'_>, current: &Container, previous: &Container) -> Vec<Step> {
-        let (name, old) = (&slot.want.name, slot.old_name());
-        let gone = Step::RemoveContainer { id: previous.id.clone(), name: previous.name.clone() };
-        if is_up(previous) && previous.name == *name && current.name != old {
-            return vec![
-                rename(previous, name, &old),
-                rename(current, &current.name, name),
-                stop(previous, &old),
-                Step::RemoveContainer { id: previous.id.clone(), name: old },
-            ];
-        }
-        let halt = is_up(previous).then(|| stop(previous, &previous.name));
-        let takes_name = (current.name != *name).then(|| rename(current, &current.name, name));
-        halt.into_iter().chain([gone]).chain(takes_name).collect()
     }
 
     /// The wanted revision has failed, here or on another host.
@@ -329,7 +295,7 @@ impl Scene<'_> {
             }
             // Ready in spite of what another host says: it has been through here.
             (Some(current), Some(previous)) if self.look(slot, current) == Look::Ready => {
-                Work { go: self.finish(slot, current, previous), ..Work::default() }
+                Work { go: finish(slot, current, previous), ..Work::default() }
             }
             (Some(current), Some(previous)) => {
                 let mut go: Vec<_> = removal(current).collect();
@@ -354,11 +320,6 @@ impl Scene<'_> {
         if is_unbound(container, slot.want, self.host) && look != Look::Ready {
             return self.make_anew(slot, container, "a network that it was bound to was removed");
         }
-        if look == Look::Ready && !is_up(container) {
-            // It has run to its end. Only what a broken off change left is put right.
-            work.go.extend(self.own_name(slot, container));
-            return work;
-        }
         let heals = self.cx.valid.drift == Drift::Heal;
         let mut drifted = None;
         work.go.extend(self.own_name(slot, container));
@@ -372,8 +333,10 @@ impl Scene<'_> {
                 None => drifted = Some(self.drifted(state, "somebody renamed it")),
             }
         }
-        // The old definition of a container of another revision is not known, so nothing can be measured by it.
-        if slot.current.is_some_and(|c| c.id == container.id) {
+        // The old definition of a container of another revision is not known, so nothing can be measured by it. What has run
+        // to its end needs neither networks nor limits.
+        let done = look == Look::Ready && !is_up(container);
+        if !done && slot.current.is_some_and(|c| c.id == container.id) {
             for network in drift::lost_networks(container, slot.want, self.host) {
                 if heals {
                     let (id, key) = (container.id.clone(), slot.key.clone());
@@ -471,4 +434,38 @@ fn unpause(container: &Container) -> Step {
 
 fn hosts(count: usize) -> String {
     if count == 1 { "1 host".into() } else { format!("{count} hosts") }
+}
+
+/// The old container stops, then the new one starts. Names first: whatever carries the old name later was stopped by us.
+fn take_over(slot: &Slot<'_>, current: &Container, previous: &Container) -> Vec<Step> {
+    let (name, old) = (&slot.want.name, slot.old_name());
+    let mut go = Vec::new();
+    if previous.name != old {
+        go.push(rename(previous, &previous.name, &old));
+    }
+    if current.name != *name {
+        go.push(rename(current, &current.name, name));
+    }
+    if is_up(previous) {
+        go.push(stop(previous, &old));
+    }
+    go.push(Step::StartContainer { name: name.clone() });
+    go
+}
+
+/// The new container is ready: the old one goes, and the new one takes the name.
+fn finish(slot: &Slot<'_>, current: &Container, previous: &Container) -> Vec<Step> {
+    let (name, old) = (&slot.want.name, slot.old_name());
+    let gone = Step::RemoveContainer { id: previous.id.clone(), name: previous.name.clone() };
+    if is_up(previous) && previous.name == *name && current.name != old {
+        return vec![
+            rename(previous, name, &old),
+            rename(current, &current.name, name),
+            stop(previous, &old),
+            Step::RemoveContainer { id: previous.id.clone(), name: old },
+        ];
+    }
+    let halt = is_up(previous).then(|| stop(previous, &previous.name));
+    let takes_name = (current.name != *name).then(|| rename(current, &current.name, name));
+    halt.into_iter().chain([gone]).chain(takes_name).collect()
 }
