@@ -63,13 +63,18 @@ async fn files_are_whole_where_they_belong() {
             body.host_config.get_or_insert_default().binds = Some(vec!["f_data:/srv".into()]);
         });
     };
-    let cases: [(&str, Edit<'_>, &[&str], bool); 5] = [
+    let sealed_volume = |bench: &mut Bench<'_>| {
+        sealed(bench);
+        below_volume(bench);
+    };
+    let cases: [(&str, Edit<'_>, &[&str], bool); 6] = [
         ("plain", &|_| (), &["/run/secrets/key", "/etc/deep/er/app.conf", "/top"], false),
         ("sealed", &sealed, &["/run/secrets/key", "/run/secrets/other", "/etc/app.conf"], true),
         ("tmpfs", &below_tmpfs, &["/run/secrets/key"], true),
         ("volume", &below_volume, &["/srv/conf/app.conf"], true),
         // At the very place of a volume: into it, as Compose does.
         ("mounted", &below_volume, &["/srv/app.conf"], true),
+        ("sealedmount", &sealed_volume, &["/srv/app.conf", "/run/secrets/key"], true),
     ];
     for (name, edit, targets, in_volume) in cases {
         let mut bench = suite.bench(&format!("f{name}"));

@@ -242,8 +242,9 @@ impl Call<'_> {
 
     async fn respond(&self) -> Result<http::Response<Incoming>, CallError> {
         let answer = self.exchange().await;
-        // The engine was replaced by an older one: the request was not looked at, so ask for the version and send it again.
-        if answer.as_ref().is_err_and(|error| error.says("is too new. Maximum supported API version")) {
+        // The engine was replaced by another version: the request was not looked at, so ask again and send it again.
+        let is_replaced = |error: &CallError| error.says("is too new. Maximum") || error.says("is too old. Minimum");
+        if answer.as_ref().is_err_and(is_replaced) {
             self.client.api.store(0, Ordering::Relaxed);
             return self.exchange().await;
         }
@@ -261,6 +262,12 @@ impl Call<'_> {
             )?;
         request.headers_mut().extend(self.headers.clone());
         let response = self.client.http.request(request).await;
+        tracing::debug!(
+            peer = self.client.peer,
+            method = %self.method,
+            path = self.path,
+            status = response.as_ref().map_or(0, |response| response.status().as_u16()),
+        );
         let response = response.map_err(|error| CallError::Failed(errors::transport(&error, &self.client.peer)))?;
         self.client.note_clock(response.headers());
         let status = response.status();

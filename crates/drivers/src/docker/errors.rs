@@ -116,6 +116,9 @@ const WORDING: &[(Area, &str, Reason)] = &[
     (Area::Engine, "No such image", reasons::IMAGE_NOT_FOUND),
     // libnetwork ErrNoSuchNetwork: "network x not found"; the daemon's own on start: "Could not find network".
     (Area::Engine, "Could not find network", reasons::NETWORK_MISSING),
+    // libnetwork: iptables, a sandbox; the taken ports are above.
+    (Area::Engine, "failed programming external connectivity", reasons::ENGINE_ERROR),
+    (Area::Engine, "cannot allocate memory", reasons::ENGINE_ERROR),
     // The engine cannot reach containerd, or is going down: no fault of the container.
     (Area::Engine, "containerd.sock", reasons::ENGINE_ERROR),
     (Area::Engine, "context canceled", reasons::ENGINE_ERROR),

@@ -30,32 +30,38 @@ pub(super) struct Files {
 
 /// Where the files of a container go. `marks` are the labels of the volumes.
 pub(super) fn place(container: &Container, marks: &HashMap<String, String>) -> Result<Files, DriverError> {
-    let mut by_directory: BTreeMap<&str, Vec<(&str, &File)>> = BTreeMap::new();
+    let mount_points = mount_points(container);
     let mut plain = Vec::new();
-    let taken = mount_points(container);
+    let mut by_directory: BTreeMap<&str, Vec<(&str, &File)>> = BTreeMap::new();
     for file in &container.files {
         let (directory, name) = split(&file.target)?;
-        if !file.in_volume || taken.iter().any(|mount| mount.writable && mount.target == directory) {
-            // A writable volume or bind that is mounted at the very directory takes the file itself, as with Compose.
-            plain.push((file.target.trim_start_matches('/'), file));
-        } else if directory == "/" || taken.iter().any(|mount| mount.target == directory) {
-            return Err(reasons::FILE_TARGET_INVALID.error(format!(
-                "the file {} needs a directory of its own, because the container is read_only or has a mount at {directory}: \
-                 choose a target such as /run/secrets/{name}",
-                file.target
-            )));
-        } else {
+        if file.in_volume {
             by_directory.entry(directory).or_default().push((name, file));
+        } else {
+            plain.push((file.target.trim_start_matches('/'), file));
         }
     }
-    let mut uploads = Vec::new();
+    let mut files = Files { mounts: Vec::new(), uploads: Vec::new() };
     if !plain.is_empty() {
-        uploads.push(Upload { directory: "/".into(), archive: archive(&plain)? });
+        files.uploads.push(Upload { directory: "/".into(), archive: archive(&plain)? });
     }
-    for (directory, files) in &by_directory {
-        uploads.push(Upload { directory: (*directory).into(), archive: archive(files)? });
+    for (directory, content) in by_directory {
+        match mount_points.iter().find(|mount| mount.target == directory) {
+            // A writable volume or bind that is mounted at the very directory takes the files itself, as with Compose.
+            Some(mount) if mount.writable => {}
+            None if directory != "/" => files.mounts.push(volume(directory, marks)),
+            _ => return Err(no_place(directory, content[0].0)),
+        }
+        files.uploads.push(Upload { directory: directory.into(), archive: archive(&content)? });
     }
-    Ok(Files { mounts: by_directory.into_keys().map(|directory| volume(directory, marks)).collect(), uploads })
+    Ok(files)
+}
+
+fn no_place(directory: &str, name: &str) -> DriverError {
+    reasons::FILE_TARGET_INVALID.error(format!(
+        "the file {name} cannot be put into {directory}: the container is read_only or has a mount right there; \
+         choose a target in a directory of its own, such as /run/secrets/{name}"
+    ))
 }
 
 /// Directory and name of an absolute path.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, future, stream};
 use slipway_api::labels;
 use slipway_plan::container_service::definition::ContainerKey;
 use slipway_plan::container_service::observed::{
@@ -30,7 +30,7 @@ const COMPOSE_NUMBER: &str = "com.docker.compose.container-number";
 const COMPOSE_DEPENDS_ON: &str = "com.docker.compose.depends_on";
 
 pub(super) async fn observe(client: &Client, known: &Known, query: &Query) -> Result<Host, CallError> {
-    let (summaries, networks, volumes, images, pulled) = tokio::try_join!(
+    let (summaries, mut networks, volumes, images, pulled) = tokio::try_join!(
         client.get("/containers/json").query("all", "1").read::<wire::List<wire::ContainerSummary>>(),
         client.get("/networks").read::<wire::List<wire::Network>>(),
         client.get("/volumes").read::<wire::Volumes>(),
@@ -47,10 +47,12 @@ pub(super) async fn observe(client: &Client, known: &Known, query: &Query) -> Re
     let mut containers: Vec<Container> = stream::iter(ours)
         .map(|summary| container(client, summary.id))
         .buffer_unordered(PARALLEL)
-        .try_filter_map(|container| async { Ok(container) })
+        .try_filter_map(future::ok)
         .try_collect()
         .await?;
     containers.sort_by(|a, b| (&a.key, &a.name).cmp(&(&b.key, &b.name)));
+    // 20.10 lets two networks have one name: of those the owner's counts, which is the last.
+    networks.0.sort_by_key(|network| wire::owner(&network.labels).as_ref() == Some(&query.owner));
     let host = Host {
         containers,
         others: others.into_iter().map(other).collect(),
@@ -273,7 +275,7 @@ async fn images(client: &Client, wanted: &BTreeSet<String>) -> Result<BTreeMap<S
     stream::iter(wanted.clone())
         .map(|reference| async move { Ok(image(client, &reference).await?.map(|image| (reference, image))) })
         .buffer_unordered(PARALLEL)
-        .try_filter_map(|image| async { Ok(image) })
+        .try_filter_map(future::ok)
         .try_collect()
         .await
 }
