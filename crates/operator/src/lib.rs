@@ -15,4 +15,7 @@ pub mod reconcile;
 pub mod sweeper;
 pub mod waits;
 
+#[cfg(test)]
+mod testing;
+
 pub use error::Error;

@@ -81,10 +81,14 @@ impl Operator {
             let end = self.term(&mut lease, &me).await;
             self.metrics.lease(false);
             self.waits.drop_where(|topic| topic.starts_with("watch of"));
-            match end? {
-                End::Stopped => lease.release().await,
-                End::Lost => tracing::warn!("all work has been dropped; contending for the lease again"),
+            if let Ok(End::Lost) = end {
+                tracing::warn!("all work has been dropped; contending for the lease again");
+                continue;
             }
+            if self.settings.leader_elect {
+                lease.release().await;
+            }
+            end?;
         }
         Ok(())
     }
@@ -130,8 +134,9 @@ impl Operator {
         let Some(installation) = installation else { return Ok(End::Stopped) };
         self.start(work, installation, me, term);
         tokio::select! {
-            ended = work.join_next() => bail!("{} ended, which it never should", name(ended)),
+            biased;
             () = self.stop.cancelled() => {}
+            ended = work.join_next() => bail!("{} ended, which it never should", name(ended)),
         }
         let drained = async { while work.join_next().await.is_some() {} };
         if timeout(STOP_DEADLINE, drained).await.is_err() {

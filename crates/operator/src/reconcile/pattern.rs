@@ -183,3 +183,6 @@ async fn in_time<T>(what: &str, step: impl Future<Output = Result<T, Error>>) ->
         .await
         .unwrap_or_else(|_| Err(Error::Timeout { what: what.into(), after: LOOK_DEADLINE }))
 }
+
+#[cfg(test)]
+mod tests;
