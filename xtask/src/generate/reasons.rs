@@ -24,6 +24,7 @@ const OTHER_WORDS: &[&str] = &[
     "EndpointConfig",
     "Exists",
     "In",
+    "List",
     "MacAddress",
     "Mi",
     "Normal",

@@ -1,6 +1,9 @@
 //! The command line. Data goes to stdout, everything else to stderr.
 
+mod check;
 mod crds;
+mod import;
+mod input;
 mod logging;
 pub mod run;
 
@@ -12,6 +15,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
+  slipway import compose docker-compose.yml > service.yaml
+  slipway check -f service.yaml
   slipway crds | kubectl apply --server-side -f -
   kubectl create namespace slipway-system
   slipway run";
@@ -28,6 +33,8 @@ struct Cli {
 enum Command {
     Run(Box<run::Args>),
     Crds(crds::Args),
+    Check(check::Args),
+    Import(import::Args),
 }
 
 /// Runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
@@ -42,6 +49,8 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::run(*args),
         Command::Crds(args) => crds::run(&args),
+        Command::Check(args) => return check::run(&args),
+        Command::Import(args) => return import::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

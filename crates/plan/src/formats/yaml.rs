@@ -490,7 +490,8 @@ spec:
             assert_eq!(error.finding.code, codes::TOO_LARGE, "{name}: {error:?}");
             assert!(error.finding.message.len() < 500, "{name}");
         }
-        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+        // A fraction of a second when optimised; the margin is for debug builds on a busy machine.
+        assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
     }
 
     proptest::proptest! {

@@ -35,7 +35,7 @@ pub(super) fn security(service: &Service, context: &Context<'_>, path: &str, fin
 }
 
 /// The file that a `security_opt` names as seccomp profile.
-pub(super) fn seccomp_profile(option: &str) -> Option<&str> {
+pub(crate) fn seccomp_profile(option: &str) -> Option<&str> {
     let (name, value) = option.split_once('=').or_else(|| option.split_once(':'))?;
     (name == "seccomp" && !["unconfined", "builtin"].contains(&value)).then_some(value)
 }

@@ -30,6 +30,7 @@ pub use self::interpolate::{MAX_NESTING, MAX_VALUE, text as interpolate};
 pub use self::ports::MAX_PORTS;
 pub use self::read::MAX_FINDINGS;
 use self::read::{At, Findings};
+pub use self::values::nearest;
 use super::yaml::{self, Booleans, Bounds};
 use crate::finding::{Finding, Severity};
 

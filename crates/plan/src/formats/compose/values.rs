@@ -228,7 +228,7 @@ pub(super) fn container_path(text: &str) -> Result<String, String> {
 }
 
 /// The one of `all` that was probably meant, if one is near.
-pub(super) fn nearest<'k>(word: &str, all: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, all: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     if word.len() > 40 {
         return None;
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::resolve::Resolver;
 use super::{Problems, paths};
+use crate::container_service::definition::seccomp_profile;
 use crate::finding::Finding;
 use crate::formats::compose::codes;
 use crate::formats::compose::read::shorten;
@@ -58,6 +59,7 @@ pub(super) fn bring(
     for (name, service) in section_of(project, "services") {
         if let Some(service) = service.as_object_mut() {
             collector.env_files(service, &format!("services.{name}.env_file"));
+            collector.seccomp_profiles(service, &format!("services.{name}.security_opt"));
             collector.binds(service, &format!("services.{name}.volumes"), host_directory, &mut configs);
         }
     }
@@ -159,6 +161,18 @@ impl Collector<'_, '_> {
         }
         if !kept.is_empty() {
             service.insert("env_file".into(), Value::Array(kept));
+        }
+    }
+
+    /// `seccomp=FILE` of `security_opt`.
+    fn seccomp_profiles(&mut self, service: &mut Map<String, Value>, at: &str) {
+        for option in service.get_mut("security_opt").and_then(Value::as_array_mut).into_iter().flatten() {
+            let written = option.as_str().and_then(seccomp_profile).map(str::to_owned);
+            if let Some(written) = written
+                && let Some(path) = self.required(&written, at, Kind::Config)
+            {
+                *option = format!("seccomp={path}").into();
+            }
         }
     }
 

@@ -13,7 +13,8 @@ use crate::formats::yaml;
 
 /// Name of the ContainerService: the caller's, or the project's own.
 pub(super) fn name(options: &Options, project: &Value, problems: &mut Problems) -> Option<String> {
-    let Some(name) = options.name.as_deref().or_else(|| project.get("name")?.as_str()) else {
+    let own = project.get("name").and_then(Value::as_str);
+    let Some(name) = options.name.as_deref().or(own).or(options.fallback_name.as_deref()) else {
         problems.error(codes::INVALID_NAME, "name", "the project has no name: give one with --name".into());
         return None;
     };

@@ -33,6 +33,8 @@ pub const MAX_CHAIN: usize = 32;
 pub struct Options {
     /// Name of the ContainerService; else the project's `name:`.
     pub name: Option<String>,
+    /// Its name if neither is given.
+    pub fallback_name: Option<String>,
     /// Its namespace.
     pub namespace: Option<String>,
     /// Variables; they win over those of `.env`.

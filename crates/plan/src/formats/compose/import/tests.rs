@@ -347,7 +347,8 @@ fn hostile_imports_are_refused_quickly() {
     };
     let found = codes_of(import(&["1.yaml".into()], &named("n"), &read));
     assert_eq!(found[0].0, codes::TOO_LARGE);
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    // A fraction of a second when optimised; the margin is for debug builds on a busy machine.
+    assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
 }
 
 #[test]

@@ -1,0 +1,146 @@
+//! What each kind says of itself, as far as it needs no cluster.
+
+use std::collections::BTreeSet;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use slipway_api::{ContainerServiceSpec, NodeSpec};
+use slipway_plan::container_service::definition::{Contents, HashKey, NeedKind, codes as definition, needs};
+use slipway_plan::container_service::observed::Owner;
+use slipway_plan::container_service::validate;
+use slipway_plan::formats::compose::{self, Loaded, Source, codes};
+use slipway_plan::{Finding, Severity, node};
+
+use super::objects::{Object, Sources};
+use super::schema::Schemas;
+
+/// Findings about one object, with paths from its root, and notes about what could not be looked at.
+pub(super) fn check(object: &Object<'_>, schemas: &Schemas, sources: &Sources) -> (Vec<Finding>, Vec<String>) {
+    let kind = object.text("kind");
+    let version = format!("{}/{}", slipway_api::GROUP, slipway_api::VERSION);
+    if object.text("apiVersion") != version {
+        let finding = Finding::error(codes::INVALID_VALUE, "apiVersion", "is not a version of this kind");
+        return (vec![finding.hint(format!("write {version}"))], Vec::new());
+    }
+    if !schemas.knows(kind) {
+        let known: Vec<&str> = schemas.kinds().collect();
+        let finding = Finding::error(codes::INVALID_VALUE, "kind", format!("`{kind:.100}` is not a kind of Slipway"));
+        return (vec![finding.hint(format!("the kinds are {}", known.join(", ")))], Vec::new());
+    }
+    let mut value = object.value.clone();
+    let mut findings = schemas.check(kind, &mut value);
+    let spec = value.get("spec").cloned().unwrap_or_default();
+    let (own, notes) = match kind {
+        "ContainerService" => own(spec, &mut findings, |spec| container_service(&spec, object, sources)),
+        "Node" => own(spec, &mut findings, |spec: NodeSpec| {
+            (node::validate::validate(&spec).err().unwrap_or_default(), Vec::new())
+        }),
+        _ => (Vec::new(), Vec::new()),
+    };
+    (merged(findings, own), notes)
+}
+
+/// The kind's own validation. Of a spec that cannot be read as a whole, the fields that the schema has nothing against.
+fn own<T: DeserializeOwned>(
+    mut spec: Value,
+    findings: &mut Vec<Finding>,
+    validate: impl Fn(T) -> (Vec<Finding>, Vec<String>),
+) -> (Vec<Finding>, Vec<String>) {
+    let error = match serde_json::from_value(spec.clone()) {
+        Ok(spec) => return validate(spec),
+        Err(error) => error,
+    };
+    if findings.is_empty() {
+        findings.push(Finding::error(codes::INVALID_VALUE, "spec", error.to_string()));
+    }
+    let broken: BTreeSet<&str> = findings.iter().filter_map(|finding| field(&finding.path)).collect();
+    if let Some(map) = spec.as_object_mut() {
+        map.retain(|key, _| !broken.contains(key.as_str()));
+    }
+    let Ok(spec) = serde_json::from_value(spec) else { return (Vec::new(), Vec::new()) };
+    let (mut own, notes) = validate(spec);
+    // What is said of the whole may be wrong, as it was said of a part.
+    own.retain(|finding| field(&finding.path).is_some_and(|field| !broken.contains(field)));
+    (own, notes)
+}
+
+/// The field of the spec that a path leads into.
+fn field(path: &str) -> Option<&str> {
+    path.strip_prefix("spec.")?.split(['.', '[']).next()
+}
+
+/// What the kind says itself is more to the point than what the schema says of the same place.
+fn merged(schema: Vec<Finding>, own: Vec<Finding>) -> Vec<Finding> {
+    let errors = own.iter().filter(|finding| finding.severity == Severity::Error);
+    let said: BTreeSet<String> = errors.map(|finding| finding.path.clone()).collect();
+    let is_said = |path: &str| {
+        said.iter().any(|other| other == path || other.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+    };
+    let mut findings: Vec<Finding> = schema.into_iter().filter(|finding| !is_said(&finding.path)).collect();
+    findings.extend(own);
+    findings
+}
+
+fn container_service(
+    spec: &ContainerServiceSpec,
+    object: &Object<'_>,
+    sources: &Sources,
+) -> (Vec<Finding>, Vec<String>) {
+    let base = validate::compose_path(spec);
+    let namespace = object.namespace();
+    let source = match (&spec.compose, &spec.compose_from) {
+        (Some(value), None) => Source::Value(value),
+        (None, Some(from)) => {
+            let reference = &from.config_map_key_ref;
+            let Some(data) = sources.get(NeedKind::ConfigMap, namespace, &reference.name) else {
+                let note = format!("ConfigMap {} is not given, so the Compose file is not checked", reference.name);
+                return (validate::validate_spec(spec), vec![note]);
+            };
+            match data.get(&reference.key).map(|bytes| std::str::from_utf8(bytes)) {
+                Some(Ok(text)) => Source::Text(text),
+                found => {
+                    let problem = if found.is_some() { "is not UTF-8 text" } else { "does not exist" };
+                    let message = format!("the key {} of ConfigMap {} {problem}", reference.key, reference.name);
+                    let mut findings = validate::validate_spec(spec);
+                    findings.push(Finding::error(definition::KEY_MISSING, base, message));
+                    return (findings, Vec::new());
+                }
+            }
+        }
+        _ => return (validate::validate_spec(spec), Vec::new()),
+    };
+    let Loaded { project, warnings } = match compose::load(source, &spec.environment, &spec.profiles, base) {
+        Ok(loaded) => loaded,
+        Err(mut findings) => {
+            findings.extend(validate::validate_spec(spec));
+            return (findings, Vec::new());
+        }
+    };
+    let mut contents = Contents::default();
+    let mut notes = BTreeSet::new();
+    let needed = match needs(&project, &spec.files, base) {
+        Ok(needed) => needed,
+        Err(mut findings) => {
+            findings.extend(warnings);
+            findings.extend(validate::validate_spec(spec));
+            return (findings, Vec::new());
+        }
+    };
+    for need in &needed {
+        match sources.get(need.kind, namespace, &need.name) {
+            Some(data) => contents.insert(need.kind, need.name.clone(), data.clone()),
+            None => {
+                notes.insert(format!("{} {} is not given, so its content is not checked", need.kind, need.name));
+            }
+        }
+    }
+    let owner = Owner { installation: "check".into(), namespace: namespace.to_owned(), name: object.name().to_owned() };
+    // Hashes are made and thrown away, so their key does not matter.
+    let mut findings = match validate::validate(owner, spec, &project, &contents, &HashKey::new([0; 32])) {
+        Ok(valid) => valid.warnings,
+        Err(findings) => findings,
+    };
+    findings.retain(|finding| ![definition::SECRET_MISSING, definition::CONFIG_MAP_MISSING].contains(&finding.code));
+    findings.extend(warnings);
+    (findings, notes.into_iter().collect())
+}

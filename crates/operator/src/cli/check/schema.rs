@@ -1,0 +1,350 @@
+//! What an API server would say of an object: the structural schema of its CRD, unknown fields, CEL rules.
+
+use std::collections::BTreeMap;
+
+use kube_cel::Validator;
+use serde_json::{Map, Value};
+use slipway_plan::Finding;
+use slipway_plan::formats::compose::codes;
+
+/// Code of a violated CEL rule.
+const RULE: &str = "RuleViolated";
+/// Code of a field that must be there.
+const REQUIRED: &str = "RequiredField";
+
+/// The kinds of this group, each with its schema.
+pub(super) struct Schemas {
+    kinds: BTreeMap<String, Value>,
+}
+
+impl Schemas {
+    /// Those of the CRDs that this program installs.
+    pub(super) fn load() -> Self {
+        let mut kinds = BTreeMap::new();
+        for crd in slipway_api::crds() {
+            let served = crd.spec.versions.into_iter().find(|version| version.name == slipway_api::VERSION);
+            let schema = served.and_then(|version| version.schema).and_then(|schema| schema.open_api_v3_schema);
+            let schema = schema.and_then(|schema| serde_json::to_value(schema).ok());
+            kinds.extend(schema.map(|schema| (crd.spec.names.kind, schema)));
+        }
+        Self { kinds }
+    }
+
+    /// Whether a kind is one of ours.
+    pub(super) fn knows(&self, kind: &str) -> bool {
+        self.kinds.contains_key(kind)
+    }
+
+    /// Names of the kinds.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.kinds.keys().map(String::as_str)
+    }
+
+    /// Checks an object; what an API server drops (nulls) is dropped from it.
+    pub(super) fn check(&self, kind: &str, object: &mut Value) -> Vec<Finding> {
+        let Some(schema) = self.kinds.get(kind) else { return Vec::new() };
+        let mut findings = Vec::new();
+        top_level(object, &mut findings);
+        walk(schema, object, "", &mut findings);
+        if findings.is_empty() {
+            findings.extend(rules(schema, object));
+        }
+        findings
+    }
+}
+
+/// CEL rules can only be judged on an object that has the right shape.
+fn rules(schema: &Value, object: &Value) -> Vec<Finding> {
+    let Err(errors) = Validator::new().validate(schema, object, None) else { return Vec::new() };
+    // Rules of the whole object are about its spec.
+    let path = |path: String| if path.is_empty() { "spec".to_owned() } else { path };
+    errors.into_vec().into_iter().map(|error| Finding::error(RULE, path(error.field_path), error.message)).collect()
+}
+
+/// What every object has around its spec. A name is required, as `generateName` gives none to check.
+fn top_level(object: &Value, findings: &mut Vec<Finding>) {
+    let metadata = object.get("metadata");
+    let name = metadata.and_then(|metadata| metadata.get("name")).and_then(Value::as_str);
+    let is_generated = metadata.is_some_and(|metadata| metadata.get("generateName").is_some());
+    match name {
+        None if is_generated => {}
+        None => findings.push(Finding::error(REQUIRED, "metadata.name", "is missing")),
+        Some(name) if !is_subdomain(name) => findings.push(
+            Finding::error(codes::INVALID_NAME, "metadata.name", format!("`{name:.100}` is not a name of an object"))
+                .hint("use lower-case letters, digits, `-` and `.`, a letter or digit at both ends, at most 253"),
+        ),
+        Some(_) => {}
+    }
+}
+
+/// RFC 1123, as Kubernetes wants names.
+fn is_subdomain(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        end(label.chars().next())
+            && end(label.chars().next_back())
+            && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+fn walk(schema: &Value, value: &mut Value, path: &str, findings: &mut Vec<Finding>) {
+    let wanted = schema.get("type").and_then(Value::as_str);
+    if let Some(wanted) = wanted.filter(|wanted| !has_type(value, wanted)) {
+        let message = format!("{} where {} is wanted", described(value), article(wanted));
+        let finding = Finding::error(codes::INVALID_VALUE, path, message);
+        let is_word = wanted == "string" && (value.is_boolean() || value.is_number());
+        findings.push(if is_word { finding.hint(format!("write \"{value}\"")) } else { finding });
+        return;
+    }
+    if let Some(allowed) = schema.get("enum").and_then(Value::as_array)
+        && !allowed.contains(value)
+    {
+        let words: Vec<String> = allowed.iter().map(shown).collect();
+        let message = format!("{} is none of {}", described(value), words.join(", "));
+        findings.push(Finding::error(codes::INVALID_VALUE, path, message));
+    }
+    limits(schema, value, path, findings);
+    match value {
+        Value::Object(map) => object(schema, map, path, findings),
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                for (index, item) in items.iter_mut().enumerate() {
+                    walk(schema, item, &format!("{path}[{index}]"), findings);
+                }
+            }
+        }
+        _ => {}
+    }
+    one_of(schema, value, path, findings);
+}
+
+fn object(schema: &Value, map: &mut Map<String, Value>, path: &str, findings: &mut Vec<Finding>) {
+    let none = Map::new();
+    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
+    // An API server drops a null of a field that is not nullable.
+    map.retain(|key, value| {
+        let nullable = |property: &Value| property.get("nullable") == Some(&Value::Bool(true));
+        !(value.is_null() && properties.get(key).is_some_and(|property| !nullable(property)))
+    });
+    for key in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        if !map.contains_key(key) {
+            findings.push(Finding::error(REQUIRED, join(path, key), "is missing"));
+        }
+    }
+    let values = schema.get("additionalProperties").filter(|values| values.is_object());
+    let keeps_unknown = schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))
+        || schema.get("additionalProperties") == Some(&Value::Bool(true))
+        || properties.is_empty();
+    // Kubernetes itself knows these, whether the schema says so or not.
+    let is_envelope = |key: &str| path.is_empty() && matches!(key, "apiVersion" | "kind" | "metadata" | "status");
+    for (key, value) in map.iter_mut() {
+        let path = join(path, key);
+        match (properties.get(key), values) {
+            _ if is_envelope(key) => {}
+            (Some(property), _) => walk(property, value, &path, findings),
+            (None, Some(values)) => walk(values, value, &path, findings),
+            (None, None) if keeps_unknown => {}
+            (None, None) => findings.push(unknown(key, &path, properties)),
+        }
+    }
+}
+
+fn unknown(key: &str, path: &str, properties: &Map<String, Value>) -> Finding {
+    let finding = Finding::error(codes::UNKNOWN_KEY, path, format!("`{key:.100}` is not a field here"));
+    let mut names: Vec<&str> = properties.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    match slipway_plan::formats::compose::nearest(key, names.iter().copied()) {
+        Some(near) => finding.hint(format!("did you mean `{near}`?")),
+        None => finding.hint(format!("the fields are {}", names.join(", "))),
+    }
+}
+
+fn limits(schema: &Value, value: &Value, path: &str, findings: &mut Vec<Finding>) {
+    let mut report = |message: String| findings.push(Finding::error(codes::INVALID_VALUE, path, message));
+    let limit = |key: &str| schema.get(key).and_then(Value::as_f64);
+    let mut between = |size: f64, least: &str, most: &str, what: &str| {
+        if let Some(least) = limit(least).filter(|least| size < *least) {
+            report(format!("{what} {size} is less than {least}"));
+        }
+        if let Some(most) = limit(most).filter(|most| size > *most) {
+            report(format!("{what} {size} is more than {most}"));
+        }
+    };
+    #[allow(clippy::cast_precision_loss)] // lengths are far below 2^52
+    match value {
+        Value::Number(number) => between(number.as_f64().unwrap_or_default(), "minimum", "maximum", "the value"),
+        Value::String(text) => between(text.chars().count() as f64, "minLength", "maxLength", "the length"),
+        Value::Array(items) => between(items.len() as f64, "minItems", "maxItems", "the number of items"),
+        Value::Object(map) => between(map.len() as f64, "minProperties", "maxProperties", "the number of entries"),
+        _ => {}
+    }
+    if let (Some(pattern), Value::String(text)) = (schema.get("pattern").and_then(Value::as_str), value)
+        && regex::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
+    {
+        findings.push(Finding::error(codes::INVALID_VALUE, path, format!("`{text:.100}` does not match {pattern}")));
+    }
+}
+
+/// "Exactly one of" some fields, which is how this group uses `oneOf`.
+fn one_of(schema: &Value, value: &Value, path: &str, findings: &mut Vec<Finding>) {
+    let Some(branches) = schema.get("oneOf").and_then(Value::as_array) else { return };
+    let needed = |branch: &Value| -> Vec<String> {
+        let required = branch.get("required").and_then(Value::as_array).into_iter().flatten();
+        required.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let fits = |branch: &&Value| needed(branch).iter().all(|key| value.get(key).is_some());
+    if branches.iter().filter(fits).count() != 1 {
+        let names: Vec<String> = branches.iter().map(|branch| needed(branch).join(" with ")).collect();
+        findings.push(Finding::error(codes::INVALID_VALUE, path, format!("wants exactly one of {}", names.join(", "))));
+    }
+}
+
+fn has_type(value: &Value, wanted: &str) -> bool {
+    match wanted {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        _ => true,
+    }
+}
+
+fn article(wanted: &str) -> &str {
+    match wanted {
+        "object" => "a map",
+        "array" => "a list",
+        "string" => "text",
+        "boolean" => "true or false",
+        "integer" => "an integer",
+        other => other,
+    }
+}
+
+fn described(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "a map".into(),
+        Value::String(text) => format!("`{text:.100}`"),
+        other => format!("`{other}`"),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Keywords of the CRDs that need no code here, or have it.
+    const KNOWN: &[&str] = &[
+        "type",
+        "properties",
+        "items",
+        "required",
+        "enum",
+        "additionalProperties",
+        "minimum",
+        "maximum",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "minProperties",
+        "maxProperties",
+        "pattern",
+        "oneOf",
+        "default",
+        "description",
+        "format",
+        "nullable",
+        "x-kubernetes-preserve-unknown-fields",
+        "x-kubernetes-validations",
+        "x-kubernetes-list-type",
+        "x-kubernetes-list-map-keys",
+    ];
+
+    #[test]
+    fn every_keyword_of_the_crds_is_known_here() {
+        fn look(schema: &Value) {
+            for (keyword, value) in schema.as_object().unwrap() {
+                assert!(KNOWN.contains(&keyword.as_str()), "{keyword}");
+                match keyword.as_str() {
+                    "properties" => value.as_object().unwrap().values().for_each(look),
+                    "items" => look(value),
+                    "additionalProperties" if value.is_object() => look(value),
+                    "oneOf" => {
+                        assert!(
+                            value.as_array().unwrap().iter().all(|branch| branch
+                                .as_object()
+                                .unwrap()
+                                .keys()
+                                .all(|k| k == "required"))
+                        );
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Schemas::load().kinds.values().for_each(look);
+    }
+
+    fn findings(mut object: Value) -> Vec<(&'static str, String)> {
+        let kind = object["kind"].as_str().unwrap().to_owned();
+        Schemas::load().check(&kind, &mut object).into_iter().map(|finding| (finding.code, finding.path)).collect()
+    }
+
+    fn service(spec: &Value) -> Vec<(&'static str, String)> {
+        findings(
+            json!({"apiVersion": "slipway.dev/v1alpha1", "kind": "ContainerService", "metadata": {"name": "a"}, "spec": spec}),
+        )
+    }
+
+    #[test]
+    fn what_is_right() {
+        assert_eq!(service(&json!({"compose": {"services": {"a": {"anything": null}}}, "suspend": null})), []);
+        let spec = json!({"compose": {}, "files": {"a": {"secretKeyRef": {"name": "s", "key": "k"}}}});
+        assert_eq!(service(&spec), []);
+    }
+
+    #[test]
+    fn what_is_wrong() {
+        let one = |code, path: &str| vec![(code, path.to_owned())];
+        assert_eq!(service(&json!({"compose": {}, "compos": 1})), one(codes::UNKNOWN_KEY, "spec.compos"));
+        assert_eq!(service(&json!({"compose": []})), one(codes::INVALID_VALUE, "spec.compose"));
+        assert_eq!(service(&json!({"compose": {}, "drift": "Hea"})), one(codes::INVALID_VALUE, "spec.drift"));
+        assert_eq!(
+            service(&json!({"compose": {}, "environment": {"A": 1}})),
+            one(codes::INVALID_VALUE, "spec.environment.A")
+        );
+        assert_eq!(
+            service(&json!({"compose": {}, "update": {"maxUnavailable": 0}})),
+            one(codes::INVALID_VALUE, "spec.update.maxUnavailable")
+        );
+        assert_eq!(
+            service(&json!({"compose": {}, "update": {"timeout": "soon"}})),
+            one(codes::INVALID_VALUE, "spec.update.timeout")
+        );
+        assert_eq!(service(&json!({"composeFrom": {}})), one(REQUIRED, "spec.composeFrom.configMapKeyRef"));
+        let both = json!({"secretKeyRef": {"name": "s", "key": "k"}, "configMapKeyRef": {"name": "s", "key": "k"}});
+        assert_eq!(service(&json!({"compose": {}, "files": {"a": both}})), one(codes::INVALID_VALUE, "spec.files.a"));
+        let rule = service(&json!({"compose": {}, "placement": {"mode": "Replicas"}}));
+        assert_eq!(rule, one(RULE, "spec.placement"));
+        assert_eq!(service(&json!({}))[0].0, RULE);
+        let nameless = findings(
+            json!({"apiVersion": "slipway.dev/v1alpha1", "kind": "Node", "metadata": {"name": "Not Good"}, "spec": {}}),
+        );
+        assert!(nameless.contains(&(codes::INVALID_NAME, "metadata.name".into())), "{nameless:?}");
+    }
+}
