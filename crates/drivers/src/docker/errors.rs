@@ -119,6 +119,9 @@ const WORDING: &[(Area, &str, Reason)] = &[
     // libnetwork: iptables, a sandbox; the taken ports are above.
     (Area::Engine, "failed programming external connectivity", reasons::ENGINE_ERROR),
     (Area::Engine, "cannot allocate memory", reasons::ENGINE_ERROR),
+    // pkg/authorization; a proxy before the engine, which says nothing. The engine's own 403 is for what cannot be done at all.
+    (Area::Engine, "authorization denied by plugin", reasons::UNAUTHORISED),
+    (Area::Engine, "HTTP status 403", reasons::UNAUTHORISED),
     // The engine cannot reach containerd, or is going down: no fault of the container.
     (Area::Engine, "containerd.sock", reasons::ENGINE_ERROR),
     (Area::Engine, "context canceled", reasons::ENGINE_ERROR),
@@ -182,7 +185,7 @@ fn known(area: Area, message: &str) -> Option<Reason> {
 
 fn by_status(status: u16) -> Reason {
     match status {
-        401 | 403 => reasons::UNAUTHORISED,
+        401 => reasons::UNAUTHORISED,
         404 => reasons::GONE,
         409 => reasons::ENGINE_CONFLICT,
         400..=499 | 501 => reasons::ENGINE_REFUSED,
