@@ -74,7 +74,7 @@ async fn answer(mut stream: TcpStream, script: impl Fn(&str) -> Answer + Send) -
         }
         Bytes(promised, sent) => {
             stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {promised}\r\n\r\n").as_bytes()).await?;
-            let block = [b' '; 64 << 10];
+            let block = vec![b' '; 64 << 10];
             for _ in 0..sent / block.len() {
                 stream.write_all(&block).await?;
             }

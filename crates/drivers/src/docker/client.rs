@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::connect::Connector;
@@ -52,16 +53,19 @@ pub(super) struct Client {
     api: AtomicU32,
     /// Seconds that the engine's clock is ahead of ours.
     ahead: AtomicI64,
+    /// Calls at a time.
+    slots: Semaphore,
 }
 
 impl Client {
     pub(super) fn new(connector: Connector, peer: String) -> Self {
+        let slots = Semaphore::new(connector.calls_at_a_time());
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_mins(1))
             .pool_max_idle_per_host(8)
             .build(connector);
-        Self { http, peer, api: AtomicU32::new(0), ahead: AtomicI64::new(0) }
+        Self { http, peer, api: AtomicU32::new(0), ahead: AtomicI64::new(0), slots }
     }
 
     /// The minor version of the API that is spoken with this engine. Asked once.
@@ -236,6 +240,8 @@ impl Call<'_> {
     }
 
     async fn once(&self) -> Result<Bytes, CallError> {
+        // Whether the engine is there, and in which version, is asked past all that waits.
+        let _slot = if self.versioned { self.client.slots.acquire().await.ok() } else { None };
         let response = self.respond().await?;
         collect(response.into_body(), MAX_ANSWER, &self.client.peer).await
     }

@@ -79,6 +79,11 @@ pub(super) struct Connector {
 }
 
 impl Connector {
+    /// Each call that is under way needs a connection of its own; with SSH that is a process here and one on the host.
+    pub(super) fn calls_at_a_time(&self) -> usize {
+        if matches!(*self.route, Route::Ssh(_)) { 8 } else { 256 }
+    }
+
     async fn dial(self) -> Result<TokioIo<Wire>, DriverError> {
         let peer = self.peer.clone();
         let deadline = if matches!(*self.route, Route::Ssh(_)) { LOGIN_DEADLINE } else { CONNECT_DEADLINE };
