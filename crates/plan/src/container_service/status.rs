@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use slipway_api::conditions::{self, State, Verdict};
 use slipway_api::container_service::ContainerServiceStatus;
 
-use super::plan::{Plan, Summary};
-use crate::finding::{Finding, Severity};
+use super::plan::{Plan, Summary, Wait};
 
 /// The status names this many containers that are not as wanted.
 const MOST_UNHEALTHY: usize = 20;
@@ -54,50 +53,10 @@ pub fn status(
     }
 }
 
-/// The status of an object that is refused. What runs is left as it is, and so is what is known of it.
-pub fn refused(
-    old: &ContainerServiceStatus,
-    generation: i64,
-    findings: &[Finding],
-    now: Timestamp,
-) -> ContainerServiceStatus {
-    let errors: Vec<_> = findings.iter().filter(|f| f.severity == Severity::Error).collect();
-    let reason = errors.first().map_or("Invalid", |f| f.code);
-    let message = errors.first().map_or(String::new(), ToString::to_string);
-    let state = if errors.iter().all(|f| super::definition::codes::awaits_content(f)) && !errors.is_empty() {
-        State::Progressing
-    } else {
-        State::Stalled
-    };
-    only_conditions(old, generation, state, reason, and_more(&message, errors.len().saturating_sub(1)), now)
-}
-
 /// The status of an object with `spec.suspend: true`. It says nothing new of the hosts.
 pub fn suspended(old: &ContainerServiceStatus, generation: i64, now: Timestamp) -> ContainerServiceStatus {
-    let message = "spec.suspend is true: nothing is changed on any host".to_owned();
-    only_conditions(old, generation, State::Stalled, "Suspended", message, now)
-}
-
-/// The status of an object about which nothing could be found out, or that waits for something before it can be planned.
-pub fn unplanned(
-    old: &ContainerServiceStatus,
-    generation: i64,
-    error: &StepError,
-    now: Timestamp,
-) -> ContainerServiceStatus {
-    let state = if error.needs_person { State::Stalled } else { State::Progressing };
-    only_conditions(old, generation, state, &error.reason, bounded(&error.message), now)
-}
-
-fn only_conditions(
-    old: &ContainerServiceStatus,
-    generation: i64,
-    state: State,
-    reason: &str,
-    message: String,
-    now: Timestamp,
-) -> ContainerServiceStatus {
-    let verdict = Verdict { state, reason: reason.into(), message };
+    let message = "spec.suspend is true: nothing is changed on any host".into();
+    let verdict = Verdict { state: State::Stalled, reason: "Suspended".into(), message };
     ContainerServiceStatus {
         observed_generation: Some(generation),
         conditions: conditions::conditions(&old.conditions, &verdict, generation, now),
@@ -135,13 +94,20 @@ struct Issue {
 /// How the pass ended. The message names the deepest cause.
 pub fn verdict(plan: &Plan, errors: &[StepError]) -> Verdict {
     let Summary { hosts, wanted, ready, updated, tolerated, unhealthy, unobserved } = &plan.summary;
-    let mut issues: Vec<Issue> = errors.iter().map(error_issue).collect();
-    issues.extend(plan.waits.iter().map(|w| Issue {
-        reason: w.reason.clone(),
-        message: w.message.clone(),
-        needs_person: w.needs_person,
-        blind: w.service.is_empty() && unobserved.contains(&w.host),
-    }));
+    let blind = |host: &String, service: &str| service.is_empty() && unobserved.contains(host);
+    let mut issues: Vec<Issue> = Vec::new();
+    for error in errors {
+        let blind = blind(&error.host, error.service.as_deref().unwrap_or_default());
+        issues.push(Issue { blind, ..error_issue(error) });
+    }
+    for wait in &plan.waits {
+        let blind = blind(&wait.host, &wait.service);
+        // An error of this pass says the same of the host, and more.
+        if !(blind && errors.iter().any(|error| error.host == wait.host)) {
+            let Wait { reason, message, needs_person, .. } = wait.clone();
+            issues.push(Issue { reason, message, needs_person, blind });
+        }
+    }
     issues.sort_by_key(|issue| depth(&issue.reason));
     let steps = plan.hosts.values().flat_map(|h| h.pulls.iter().chain(h.stages.iter().flatten())).count();
     let as_wanted = ready + tolerated == *wanted && updated + tolerated >= *wanted;
@@ -196,9 +162,10 @@ fn error_issue(error: &StepError) -> Issue {
 fn depth(reason: &str) -> u8 {
     match reason {
         "DependencyNotReady" | "UpdateQueued" => 4,
-        "NotStarted" | "Starting" | "RunInProgress" | "Removing" | "Creating" | "Updating" | "Recreating"
-        | "NetworkChanging" | "RollingBack" => 3,
-        "ImagePulling" | "ImageUnresolved" => 2,
+        // The pull itself (`PullingImage`) says how far it is.
+        "ImagePulling" | "NotStarted" | "Starting" | "RunInProgress" | "Removing" | "Creating" | "Updating"
+        | "Recreating" | "NetworkChanging" | "RollingBack" => 3,
+        "PullingImage" | "ImageUnresolved" => 2,
         "NodeSuspended" | "HostAway" | "TooFewNodes" => 1,
         _ => 0,
     }

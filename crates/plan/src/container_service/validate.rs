@@ -8,7 +8,7 @@ use slipway_api::container_service::{
     ContainerServiceSpec, Drift, OnFailure, PlacementMode, Prune, PullPolicy, UpdateOrder, VolumeDeletion,
 };
 
-use super::definition::{Container, Contents, Context, Definition, HashKey, lower};
+use super::definition::{Contents, Context, Definition, HashKey, lower};
 use super::observed::Owner;
 use crate::duration;
 use crate::finding::Finding;
@@ -137,26 +137,10 @@ pub fn validate_definition(
     spec: &ContainerServiceSpec,
     definition: Definition,
 ) -> Result<Valid, Vec<Finding>> {
-    let settings = settings(spec);
-    let (port_errors, warnings) = check_definition(spec, &definition);
-    match settings {
-        Ok(Settings { placement, update, images, deletion }) if port_errors.is_empty() => Ok(Valid {
-            owner,
-            definition,
-            placement,
-            update,
-            images,
-            drift: spec.drift,
-            restart: spec.restart.as_ref().map(|r| r.requested_at.clone()),
-            deletion,
-            warnings,
-        }),
-        Ok(_) => Err(port_errors),
-        Err(mut findings) => {
-            findings.extend(port_errors);
-            Err(findings)
-        }
-    }
+    let Settings { placement, update, images, deletion } = settings(spec)?;
+    let warnings = stop_first_forced(&update, &definition);
+    let restart = spec.restart.as_ref().map(|r| r.requested_at.clone());
+    Ok(Valid { owner, definition, placement, update, images, drift: spec.drift, restart, deletion, warnings })
 }
 
 struct Settings {
@@ -315,34 +299,17 @@ fn is_label_word(word: &str) -> bool {
         && word.chars().all(|c| outer(c) || matches!(c, '-' | '_' | '.'))
 }
 
-/// What no host could run, and what will go otherwise than the spec says.
-fn check_definition(spec: &ContainerServiceSpec, definition: &Definition) -> (Vec<Finding>, Vec<Finding>) {
-    let mut errors = Vec::new();
-    let mut warnings = Vec::new();
-    let all: Vec<_> = definition.containers.iter().collect();
-    for (i, (key, container)) in all.iter().enumerate() {
-        let taken = all[..i].iter().find_map(|(other, o)| Some((other, shared_port(container, o)?)));
-        if let Some((other, port)) = taken {
-            let message = format!("{key} and {other} both want host port {port}; one host has it only once");
-            let path = format!("{}.services.{}.ports", compose_path(spec), key.service);
-            errors.push(Finding::error("HostPortTwice", path, message));
-        }
+/// Services for which the order cannot be what the spec says.
+fn stop_first_forced(update: &Update, definition: &Definition) -> Vec<Finding> {
+    if update.order == UpdateOrder::StopFirst {
+        return Vec::new();
     }
-    let mut said = BTreeMap::new();
-    for (key, container) in &all {
-        if let Some(why) = container.exclusive.as_ref().filter(|_| spec.update.order == UpdateOrder::StartFirst) {
-            said.entry(key.service.clone()).or_insert_with(|| {
-                let message = format!("{} stops first, though order is StartFirst: it has {why}", key.service);
-                Finding::warning("StopFirstForced", "spec.update.order", message)
-            });
-        }
-    }
-    warnings.extend(said.into_values());
-    (errors, warnings)
-}
-
-fn shared_port(one: &Container, other: &Container) -> Option<String> {
-    one.host_ports.iter().find(|p| other.host_ports.iter().any(|q| ports_clash(p, q))).map(show_port)
+    let exclusive = definition.containers.iter().filter_map(|(key, c)| Some((&key.service, c.exclusive.as_ref()?)));
+    let finding = |(service, why): (&String, &String)| {
+        let message = format!("{service} stops first, though order is StartFirst: it has {why}");
+        Finding::warning("StopFirstForced", "spec.update.order", message)
+    };
+    exclusive.collect::<BTreeMap<_, _>>().into_iter().map(finding).collect()
 }
 
 /// Whether two `(address, port, protocol)` cannot be listened on side by side. An empty or unspecified address is all of them.
@@ -357,5 +324,94 @@ pub(super) fn show_port((address, port, protocol): &(String, u16, String)) -> St
         "" | "0.0.0.0" | "::" => format!("{port}/{protocol}"),
         v6 if v6.contains(':') => format!("[{v6}]:{port}/{protocol}"),
         v4 => format!("{v4}:{port}/{protocol}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn codes(spec: serde_json::Value) -> Vec<String> {
+        let mut spec = spec;
+        spec["compose"] = json!({});
+        let spec: ContainerServiceSpec = serde_json::from_value(spec).unwrap();
+        validate_spec(&spec).into_iter().map(|f| format!("{} {}", f.code, f.path)).collect()
+    }
+
+    #[test]
+    fn defaults_are_filled_in() {
+        let spec = serde_json::from_value(json!({"compose": {}, "images": {"follow": {"every": "1h"}}})).unwrap();
+        let settings = settings(&spec).unwrap();
+        assert_eq!(settings.placement, Placement::Each);
+        assert_eq!(settings.update.timeout, 5 * MINUTE);
+        assert_eq!(settings.update.min_ready, 2 * SECOND);
+        assert_eq!(settings.update.max_unavailable, 1);
+        assert_eq!(settings.images.follow, Some(60 * MINUTE));
+        assert_eq!(settings.deletion.timeout, 5 * MINUTE);
+    }
+
+    #[test]
+    fn each_rule_names_its_path() {
+        let cases = [
+            (json!({"images": {"follow": {"every": "59s"}}}), "DurationOutOfRange spec.images.follow.every"),
+            (json!({"images": {"follow": {"every": "1x"}}}), "DurationInvalid spec.images.follow.every"),
+            (
+                json!({"images": {"pullPolicy": "Never", "follow": {"every": "1h"}}}),
+                "FollowNeverPulls spec.images.follow",
+            ),
+            (json!({"update": {"timeout": "0s"}}), "DurationOutOfRange spec.update.timeout"),
+            (json!({"update": {"timeout": "5s", "minReady": "5s"}}), "DurationOutOfRange spec.update.minReady"),
+            (json!({"update": {"maxUnavailable": 0}}), "MaxUnavailableZero spec.update.maxUnavailable"),
+            (json!({"placement": {"evictAfter": "5"}}), "DurationInvalid spec.placement.evictAfter"),
+            (json!({"placement": {"mode": "Replicas"}}), "ReplicasRequired spec.placement.replicas"),
+            (json!({"placement": {"replicas": 1}}), "ReplicasRequired spec.placement.replicas"),
+            (json!({"deletion": {"timeout": "8d"}}), "DurationOutOfRange spec.deletion.timeout"),
+        ];
+        for (spec, expected) in cases {
+            assert_eq!(codes(spec), [expected]);
+        }
+        let both: ContainerServiceSpec = serde_json::from_value(
+            json!({"compose": {}, "composeFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}),
+        )
+        .unwrap();
+        assert_eq!(validate_spec(&both)[0].code, "ComposeRequired");
+    }
+
+    #[test]
+    fn selectors_follow_the_rules_of_the_api_server() {
+        let selector = |s: serde_json::Value| codes(json!({"placement": {"nodeSelector": s}}));
+        assert!(selector(json!({"matchLabels": {"example.com/role": "web", "x": ""}})).is_empty());
+        assert!(
+            selector(json!({"matchExpressions": [
+            {"key": "a", "operator": "In", "values": ["x"]}, {"key": "b", "operator": "Exists"}]}))
+            .is_empty()
+        );
+        for wrong in [
+            json!({"matchLabels": {"-a": "x"}}),
+            json!({"matchLabels": {"Upper.example/a": "x"}}),
+            json!({"matchLabels": {"/a": "x"}}),
+            json!({"matchLabels": {"a": "not a value"}}),
+            json!({"matchExpressions": [{"key": "a", "operator": "In"}]}),
+            json!({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["x"]}]}),
+            json!({"matchExpressions": [{"key": "a", "operator": "Near", "values": ["x"]}]}),
+        ] {
+            let found = selector(wrong.clone());
+            assert!(
+                found.len() == 1 && found[0].starts_with("SelectorInvalid spec.placement.nodeSelector"),
+                "{wrong}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn ports_clash_only_where_they_meet() {
+        let port = |address: &str, port, protocol: &str| (address.to_owned(), port, protocol.to_owned());
+        assert!(ports_clash(&port("", 80, "tcp"), &port("127.0.0.1", 80, "tcp")));
+        assert!(ports_clash(&port("::", 80, "tcp"), &port("0.0.0.0", 80, "tcp")));
+        assert!(!ports_clash(&port("10.0.0.1", 80, "tcp"), &port("10.0.0.2", 80, "tcp")));
+        assert!(!ports_clash(&port("", 80, "tcp"), &port("", 80, "udp")));
+        assert!(!ports_clash(&port("", 80, "tcp"), &port("", 81, "tcp")));
     }
 }

@@ -244,6 +244,7 @@ fn an_engine_that_restarts_in_the_middle_of_a_change_is_no_failure_of_the_change
     world.change([service("web", "2").checked()]);
     world.pass();
     world.pass();
+    world.pass_time(SECOND / 10);
     let now = world.now;
     assert_eq!(world.engine("a").running("web")[0].want.definition_hash, "web:2");
     world.engine("a").kill("shop-web-1", 0, now);
@@ -324,7 +325,7 @@ fn a_changed_network_is_made_anew_with_its_containers_in_order() {
             "start container shop-web-1",
         ]
     );
-    assert!(world.log.iter().rposition(|l| l.starts_with("a")) < world.log.iter().position(|l| l.starts_with("b")));
+    assert!(world.log.iter().rposition(|l| l.starts_with('a')) < world.log.iter().position(|l| l.starts_with('b')));
 }
 
 #[test]

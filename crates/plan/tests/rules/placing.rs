@@ -3,8 +3,8 @@
 use slipway_plan::container_service::plan::NodeView;
 use slipway_plan::container_service::validate::Placement;
 
+use crate::MINUTE;
 use crate::sim::{Engine, Shape, World, service, valid};
-use crate::{MINUTE, SECOND};
 
 fn replicas(count: usize, hosts: &[&str]) -> World {
     let mut wanted = valid([service("web", "1")]);
@@ -57,7 +57,7 @@ fn a_replica_of_a_node_that_is_gone_is_placed_elsewhere_and_removed_when_the_nod
     let second = if first == "a" { "b" } else { "a" };
     world.set_away(&first, true);
     world.pass();
-    assert_eq!(world.status.placed, [first.clone()]);
+    assert_eq!(world.status.placed.as_slice(), std::slice::from_ref(&first));
     let until = world.plan().until().expect("a time to look again");
     assert_eq!(until.duration_since(world.now).as_secs(), 300);
     world.pass_time(MINUTE * 6);
@@ -80,7 +80,7 @@ fn a_replica_with_volumes_stays_and_says_so_unless_told_otherwise() {
     world.set_away(&first, true);
     world.pass_time(MINUTE * 10);
     let plan = world.settle();
-    assert_eq!(world.status.placed, [first.clone()]);
+    assert_eq!(world.status.placed.as_slice(), std::slice::from_ref(&first));
     assert!(plan.waits.iter().any(|w| w.reason == "VolumesStay"), "{plan}");
     world.valid.placement = Placement::Replicas { count: 1, evict_after: MINUTE, evict_with_volumes: true };
     world.settle();
@@ -201,5 +201,4 @@ fn two_nodes_that_lead_to_one_engine_are_one_host() {
     world.forget();
     world.settle();
     assert!(world.log.is_empty() && world.ready());
-    let _ = SECOND;
 }

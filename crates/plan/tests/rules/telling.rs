@@ -7,7 +7,9 @@ use crate::sim::{Shape, World, service, valid};
 
 fn ten() -> World {
     let mut wanted: Vec<_> = (0..10).map(|i| service(&format!("s{i}"), "1").checked()).collect();
-    wanted.iter_mut().for_each(|c| c.image = "registry.lab/app:1.2.3".into());
+    for container in &mut wanted {
+        container.image = "registry.lab/app:1.2.3".into();
+    }
     let mut world = World::new(valid(wanted), &["a", "b", "c"]);
     let image = "registry.lab/app:1.2.3".to_owned();
     world.registry.insert(image, format!("sha256:{}", "0".repeat(64)));

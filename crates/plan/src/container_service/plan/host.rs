@@ -11,8 +11,8 @@ use super::failures::{self, Revisions};
 use super::images::{self, Pins};
 use super::look::{Clock, Look, has_run, is_up};
 use super::removal;
-use super::rollout::Standing;
-use super::slot::{Slot, was_put_aside};
+use super::rollout::{Standing, Turn};
+use super::slot::{Slot, is_unbound, was_put_aside};
 use super::work::{Trouble, Work};
 use super::{HostPlan, Step, Summary, Wait};
 use crate::container_service::definition::{self, ContainerKey, Definition, Dependency, Lifecycle};
@@ -73,7 +73,8 @@ impl<'a> Scene<'a> {
             (ours && there.hash.as_ref() != Some(&network.hash)).then_some(name.as_str())
         };
         let stale_networks: BTreeSet<_> = networks.iter().filter_map(is_stale).collect();
-        let makes = slots.values().any(|s| s.current.is_none()) || !stale_networks.is_empty();
+        let makes = |s: &Slot<'_>| s.current.is_none_or(|c| is_unbound(c, s.want, host));
+        let makes = slots.values().any(makes) || !stale_networks.is_empty();
         let from_nothing = slots.values().filter(|s| s.current.is_none() && s.previous.is_none());
         let from_nothing = from_nothing.map(|s| (s.key.service.as_str(), s.want));
         let conflicts = makes.then(|| conflicts(&cx.valid.owner, &cx.valid.definition, node, host, from_nothing));
@@ -124,7 +125,8 @@ impl<'a> Scene<'a> {
         Standing {
             node: self.node,
             changing: !self.suspended && slots().any(changing),
-            ready: slots().all(|s| self.serves(s)),
+            // What is in the way here is no part of the rollout: other hosts go on.
+            ready: !self.conflicts.is_empty() || slots().all(|s| self.serves(s)),
             wants: !self.suspended && (slots().any(could_begin) || self.can_remake_networks(failed)),
         }
     }
@@ -151,7 +153,8 @@ impl<'a> Scene<'a> {
     }
 
     /// What to do on this host, what is waited for, and what it shows.
-    pub fn outcome(&self, failed: &[FailedRevision], admitted: bool) -> Outcome {
+    pub fn outcome(&self, failed: &[FailedRevision], turn: &Turn) -> Outcome {
+        let admitted = turn.has(self.node);
         let remakes = admitted && self.can_remake_networks(failed);
         let mut stages = Stages::default();
         let orphans: Vec<_> = self.host.containers.iter().filter(|c| !self.slots.contains_key(&c.key)).collect();
@@ -166,7 +169,7 @@ impl<'a> Scene<'a> {
         let mut ends = Ends::default();
         let mut settled = true;
         for (key, slot) in self.cx.order.iter().flat_map(|s| self.slots.iter().filter(move |(k, _)| k.service == **s)) {
-            let mut work = self.slot_work(slot, self.failed(slot, failed), admitted, remakes);
+            let mut work = self.slot_work(slot, self.failed(slot, failed), turn, remakes);
             let gate = self.gate(slot, &ends);
             let renewal = slot.want.depends_on.values().any(|d| d.restart);
             let mut end = base;
@@ -194,7 +197,8 @@ impl<'a> Scene<'a> {
                 };
                 end = stages.chain(from, work.go);
             }
-            self.count(slot, work.trouble.as_ref(), acts, &mut outcome);
+            let told = acts || self.is_told(slot, failed, work.trouble.as_ref());
+            self.count(slot, work.trouble.as_ref(), told, &mut outcome);
             if let Some(pull) = work.pull.filter(|p| !outcome.plan.pulls.contains(p)) {
                 outcome.plan.pulls.push(pull);
             }
@@ -207,9 +211,9 @@ impl<'a> Scene<'a> {
         outcome
     }
 
-    fn slot_work(&self, slot: &Slot<'_>, failed: Option<&FailedRevision>, admitted: bool, remakes: bool) -> Work {
+    fn slot_work(&self, slot: &Slot<'_>, failed: Option<&FailedRevision>, turn: &Turn, remakes: bool) -> Work {
         if !self.on_stale_network(slot) {
-            return self.work(slot, failed, admitted);
+            return self.work(slot, failed, turn.has(self.node), turn);
         }
         let network = slot.want.networks.iter().map(|(n, _)| n).find(|n| self.stale_networks.contains(n.as_str()));
         let network = network.map_or("", String::as_str);
@@ -220,9 +224,9 @@ impl<'a> Scene<'a> {
         match slot.current.or(slot.previous) {
             // As long as it is not its turn, it goes on as it is, with the network as it is.
             Some(_) => {
-                let mut work = self.work(slot, failed, false);
+                let mut work = self.work(slot, failed, false, turn);
                 work.changes = true;
-                let message = format!("network {network} has to be made anew, and waits for its turn");
+                let message = format!("network {network} has to be made anew, which {}", turn.why());
                 work.trouble = work.trouble.or(Some(Trouble::new("Outdated", "UpdateQueued", message)));
                 work
             }
@@ -294,7 +298,14 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn count(&self, slot: &Slot<'_>, trouble: Option<&Trouble>, acts: bool, outcome: &mut Outcome) {
+    /// Another wait says it already: the host's conflict, or the failed revision.
+    fn is_told(&self, slot: &Slot<'_>, failed: &[FailedRevision], trouble: Option<&Trouble>) -> bool {
+        let Some(trouble) = trouble else { return true };
+        self.conflicts.iter().any(|wait| wait.reason == trouble.reason)
+            || self.failed(slot, failed).is_some_and(|f| f.reason == trouble.reason && f.host == self.node)
+    }
+
+    fn count(&self, slot: &Slot<'_>, trouble: Option<&Trouble>, told: bool, outcome: &mut Outcome) {
         let drifted = trouble.is_some_and(|t| t.reason == "Drifted");
         let tolerated = trouble.is_some_and(|t| t.tolerated);
         let ready = self.serves(slot) && (!drifted || tolerated);
@@ -315,8 +326,7 @@ impl<'a> Scene<'a> {
                 message: trouble.message.clone(),
             });
         }
-        let told = self.conflicts.iter().any(|w| w.reason == trouble.reason);
-        if !acts && !tolerated && !told {
+        if !told && !tolerated {
             let name = if alone { slot.key.service.clone() } else { slot.key.to_string() };
             outcome.waits.push(Wait {
                 host: self.node.into(),

@@ -172,8 +172,9 @@ fn has_id(digest: &str, nodes: &Nodes) -> bool {
     hosts(nodes).flat_map(|h| h.images.values()).any(|i| i.id == digest)
 }
 
-/// The digest of what the first host that has the image has.
+/// The digest of what the first host has; one that came from a registry first, since the other hosts can get it too.
 fn on_a_host(image: &str, nodes: &Nodes) -> Option<String> {
-    let found = hosts(nodes).find_map(|h| h.images.get(image))?;
-    Some(found.digests.first().unwrap_or(&found.id).clone())
+    let found = || hosts(nodes).filter_map(|h| h.images.get(image));
+    let pulled = found().find_map(|i| i.digests.first());
+    pulled.or_else(|| found().map(|i| &i.id).next()).cloned()
 }

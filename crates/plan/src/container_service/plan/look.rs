@@ -123,10 +123,10 @@ pub(super) fn has_run(container: &Container) -> bool {
     container.started_at.is_some() || !matches!(container.state, State::Created)
 }
 
-/// It ended since its engine was stopped or died.
+/// It was running when its engine was stopped or died, and ended with it or when the engine was back.
 pub(super) fn ended_by_engine(container: &Container, clock: Clock) -> bool {
-    match (container.finished_at, clock.engine_started_at) {
-        (Some(ended), Some(started)) => ended <= later(started, ENGINE_START),
+    match (container.started_at, container.finished_at, clock.engine_started_at) {
+        (Some(began), Some(ended), Some(engine)) => began < engine && ended <= later(engine, ENGINE_START),
         _ => false,
     }
 }

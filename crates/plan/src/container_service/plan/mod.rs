@@ -180,9 +180,9 @@ pub fn plan(
     for scene in &scenes {
         failed.extend(scene.new_failures(&failed));
     }
-    let unobserved: Vec<_> = places.chosen.iter().filter(|name| nodes.0[**name].host.is_none()).collect();
+    let unobserved: Vec<_> = places.chosen.iter().copied().filter(|name| nodes.0[*name].host.is_none()).collect();
     let standings: Vec<_> = scenes.iter().map(|scene| scene.standing(&failed)).collect();
-    let admitted = rollout::admitted(&standings, unobserved.len(), valid.update.max_unavailable);
+    let turn = rollout::admit(&standings, &unobserved, valid.update.max_unavailable);
 
     let mut plan = Plan {
         waits: image_waits(&pins),
@@ -198,10 +198,10 @@ pub fn plan(
     plan.waits.extend(places.waits);
     plan.waits.extend(failed.iter().map(failure_wait));
     for scene in &scenes {
-        plan.add(scene, scene.outcome(&failed, admitted.contains(scene.node)));
+        plan.add(scene, scene.outcome(&failed, &turn));
     }
     for name in unobserved {
-        plan.add_unobserved(name, &nodes.0[*name], valid.definition.containers.len());
+        plan.add_unobserved(name, &nodes.0[name], valid.definition.containers.len());
     }
     let elsewhere = nodes.0.iter().filter(|(name, _)| !chosen(name) && !places.shadowed.contains(name.as_str()));
     for (name, node) in elsewhere {
@@ -229,7 +229,7 @@ fn image_waits(pins: &Pins) -> Vec<Wait> {
 
 fn failure_wait(failed: &FailedRevision) -> Wait {
     let message = format!(
-        "the new revision of {} failed on {}: {}; it is tried again when it changes, or when spec.restart asks for it",
+        "{} failed on {}: {}; this revision is tried again only when spec.restart asks for it",
         failed.service, failed.host, failed.message
     );
     let wait = Wait::on(&failed.host, failed.reason.clone(), message);

@@ -6,6 +6,7 @@ use slipway_api::container_service::{Drift, FailedRevision, OnFailure, PullPolic
 use super::drift::{self, Limits};
 use super::images::{self, Pin};
 use super::look::{self, Look, is_up, later, look, signed};
+use super::rollout::Turn;
 use super::slot::{Slot, is_unbound, was_put_aside};
 use super::{Step, conflicts, host::Scene};
 use crate::container_service::definition::Lifecycle;
@@ -82,8 +83,8 @@ fn rename(container: &Container, from: &str, to: &str) -> Step {
 }
 
 impl Scene<'_> {
-    /// What a slot needs in this pass. `failed`: its wanted revision has failed. `admitted`: the host may begin a change.
-    pub fn work(&self, slot: &Slot<'_>, failed: Option<&FailedRevision>, admitted: bool) -> Work {
+    /// What a slot needs in this pass. `failed`: its wanted revision has failed. `admitted`: it may begin a change.
+    pub fn work(&self, slot: &Slot<'_>, failed: Option<&FailedRevision>, admitted: bool, turn: &Turn) -> Work {
         if slot.leaving {
             let soon = later(self.clock.now, SignedDuration::from_secs(1));
             return Work::stuck(Trouble::new("Removing", "Removing", "is being removed").until(Some(soon)));
@@ -92,7 +93,7 @@ impl Scene<'_> {
             (current, previous, Some(failed)) => self.after_failure(slot, current, previous, failed),
             (Some(current), None, None) => self.keep(slot, current),
             (Some(current), Some(previous), None) => self.change_over(slot, current, previous),
-            (None, Some(previous), None) if slot.revision.is_some() => self.begin(slot, previous, admitted),
+            (None, Some(previous), None) if slot.revision.is_some() => self.begin(slot, previous, admitted, turn),
             (None, Some(previous), None) => self.keep(slot, previous),
             (None, None, None) => self.install(slot),
         };
@@ -201,7 +202,7 @@ impl Scene<'_> {
     }
 
     /// Another revision serves, and the wanted one is not there yet.
-    fn begin(&self, slot: &Slot<'_>, previous: &Container, admitted: bool) -> Work {
+    fn begin(&self, slot: &Slot<'_>, previous: &Container, admitted: bool, turn: &Turn) -> Work {
         let Some(revision) = slot.revision else { return self.keep(slot, previous) };
         let kept = |mut work: Work, trouble: Option<Trouble>| {
             work.changes = true;
@@ -213,9 +214,7 @@ impl Scene<'_> {
             return Work { pull: obstacle.pull, ..kept(self.keep(slot, previous), trouble) };
         }
         if !admitted {
-            let message =
-                format!("waits for its turn: at most {} at a time", hosts(self.cx.valid.update.max_unavailable));
-            return kept(self.keep(slot, previous), Some(Trouble::new("Outdated", "UpdateQueued", message)));
+            return kept(self.keep(slot, previous), Some(Trouble::new("Outdated", "UpdateQueued", turn.why())));
         }
         let mut work = Work { changes: true, gated: true, ..Work::default() };
         let name = slot.new_name();
@@ -430,10 +429,6 @@ impl Scene<'_> {
 
 fn unpause(container: &Container) -> Step {
     Step::UnpauseContainer { id: container.id.clone(), name: container.name.clone() }
-}
-
-fn hosts(count: usize) -> String {
-    if count == 1 { "1 host".into() } else { format!("{count} hosts") }
 }
 
 /// The old container stops, then the new one starts. Names first: whatever carries the old name later was stopped by us.
