@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::DropGuard;
 
 use super::connect::Connector;
 use super::errors::{self, CallError};
@@ -55,17 +56,19 @@ pub(super) struct Client {
     ahead: AtomicI64,
     /// Calls at a time.
     slots: Semaphore,
+    _dials: DropGuard,
 }
 
 impl Client {
     pub(super) fn new(connector: Connector, peer: String) -> Self {
         let slots = Semaphore::new(connector.calls_at_a_time());
+        let dials = connector.guard();
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_mins(1))
             .pool_max_idle_per_host(8)
             .build(connector);
-        Self { http, peer, api: AtomicU32::new(0), ahead: AtomicI64::new(0), slots }
+        Self { http, peer, api: AtomicU32::new(0), ahead: AtomicI64::new(0), slots, _dials: dials }
     }
 
     /// The minor version of the API that is spoken with this engine. Asked once.

@@ -16,6 +16,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::client::Client;
 use super::engine::DockerEngine;
@@ -40,7 +41,8 @@ pub struct Factory;
 impl Connect for Factory {
     async fn docker(&self, address: &Address) -> Result<Arc<dyn Engine>, DriverError> {
         let peer = format!("{address:?}");
-        let connector = Connector { peer: peer.as_str().into(), route: Arc::new(Route::to(address)?) };
+        let route = Arc::new(Route::to(address)?);
+        let connector = Connector { peer: peer.as_str().into(), route, wanted: CancellationToken::new() };
         Ok(Arc::new(DockerEngine::new(Client::new(connector, peer))))
     }
 }
@@ -76,12 +78,19 @@ impl Route {
 pub(super) struct Connector {
     peer: Arc<str>,
     route: Arc<Route>,
+    /// Cancelled when the client is gone: the pool's dials go on without the calls that they were begun for.
+    wanted: CancellationToken,
 }
 
 impl Connector {
     /// Each call that is under way needs a connection of its own; with SSH that is a process here and one on the host.
     pub(super) fn calls_at_a_time(&self) -> usize {
         if matches!(*self.route, Route::Ssh(_)) { 8 } else { 256 }
+    }
+
+    /// Dials go on until this is dropped.
+    pub(super) fn guard(&self) -> DropGuard {
+        self.wanted.clone().drop_guard()
     }
 
     async fn dial(self) -> Result<TokioIo<Wire>, DriverError> {
@@ -121,7 +130,12 @@ impl tower::Service<http::Uri> for Connector {
     }
 
     fn call(&mut self, _: http::Uri) -> Self::Future {
-        Box::pin(self.clone().dial())
+        let connector = self.clone();
+        Box::pin(async move {
+            let wanted = connector.wanted.clone();
+            let closed = || reasons::CONNECTION_LOST.error("the connection is not wanted any more");
+            wanted.run_until_cancelled_owned(connector.dial()).await.ok_or_else(closed)?
+        })
     }
 }
 

@@ -116,8 +116,9 @@ const WORDING: &[(Area, &str, Reason)] = &[
     (Area::Engine, "No such image", reasons::IMAGE_NOT_FOUND),
     // libnetwork ErrNoSuchNetwork: "network x not found"; the daemon's own on start: "Could not find network".
     (Area::Engine, "Could not find network", reasons::NETWORK_MISSING),
-    // libnetwork: iptables, a sandbox; the taken ports are above.
+    // libnetwork: iptables, what a crash left behind; the taken ports are above.
     (Area::Engine, "failed programming external connectivity", reasons::ENGINE_ERROR),
+    (Area::Engine, "already exists in network", reasons::ENGINE_ERROR),
     (Area::Engine, "cannot allocate memory", reasons::ENGINE_ERROR),
     // pkg/authorization; a proxy before the engine, which says nothing. The engine's own 403 is for what cannot be done at all.
     (Area::Engine, "authorization denied by plugin", reasons::UNAUTHORISED),

@@ -1,4 +1,7 @@
-//! Docker engines.
+//! Docker engines, from 20.10 (API 1.41) on: over a socket, TCP, TLS or SSH.
+//!
+//! Whose a container, network or volume is, its labels say and nothing else. What carries other labels is seen, named and left
+//! alone. Every error has a [reason](reasons) with its class.
 
 mod client;
 #[cfg(feature = "conformance")]
@@ -50,7 +53,9 @@ pub trait Engine: Send + Sync {
     /// never touched: that is a `Conflict`.
     async fn execute(&self, owner: &Owner, step: &Step, definition: &Definition) -> Result<(), DriverError>;
 
-    /// Pulls an image (by digest if given, then tags it as written). `progress` gets text for a person.
+    /// Pulls an image (by digest if given, then tags it as written). One that was not on the host before gets a mark, by which
+    /// it is observed among the unused images and may be removed. `progress` gets text for a person. Ends early only if nothing
+    /// comes any more: a large image on a slow line takes its time.
     async fn pull(&self, pull: &Pull, progress: &(dyn Fn(String) + Send + Sync)) -> Result<(), DriverError>;
 
     /// The digest that the registry has for a reference now, asked through the engine.
