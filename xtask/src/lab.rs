@@ -216,10 +216,13 @@ impl Lab {
         }
         match fs::remove_dir_all(&self.dir) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", self.dir.display()))
+                return Err(error).with_context(|| format!("cannot remove {}", self.dir.display()));
             }
-            _ => Ok(()),
+            _ => {}
         }
+        // The folder of all labs; another one in it keeps it.
+        let _ = self.dir.parent().map(fs::remove_dir);
+        Ok(())
     }
 }
 

@@ -102,11 +102,6 @@ impl Reached {
         &self.address
     }
 
-    /// How to call the docker client for it.
-    pub fn cli(&self) -> String {
-        if self.socket == Path::new(SOCKET) { "docker".to_owned() } else { format!("docker -H {}", self.endpoint()) }
-    }
-
     /// Loads an image.
     pub async fn load(&self, image: &Image) -> Result<()> {
         docker_host::load(&connect(&self.socket)?, image).await

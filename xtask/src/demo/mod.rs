@@ -228,22 +228,27 @@ fn tell(state: &State, engine: &engine::Reached, began: Instant) -> Result<()> {
     if !shown.is_ok_and(|status| status.success()) {
         println!("(kubectl is not installed, or has failed)");
     }
-    let docker = engine.cli();
     println!("\nTry next:");
     match (&state.kubeconfig, state.kubectl.as_deref().and_then(Path::to_str)) {
         (Some(path), Some(dir)) => println!("  export KUBECONFIG={} PATH={dir}:$PATH", path.display()),
         _ => println!("  kubectl config use-context {}", state.context.as_deref().unwrap_or_default()),
     }
-    println!("  curl http://{}:{PORT}                                   # a visit", engine.address());
-    println!("  {docker} ps                                             # what runs");
-    println!("  {docker} kill $({docker} ps -q -f label=slipway.dev/service=web)   # it is back at once");
-    println!("  kubectl -n {NAMESPACE} patch csvc {SERVICE} --type merge -p \\");
-    println!(
-        "    '{{\"spec\":{{\"compose\":{{\"services\":{{\"web\":{{\"environment\":{{\"GREETING\":\"Changed.\"}}}}}}}}}}}}'"
-    );
-    println!("  kubectl -n {NAMESPACE} get csvc -w                      # the change, as it happens");
-    println!("  kubectl -n {NAMESPACE} delete csvc {SERVICE}                # and make demo brings it back");
-    println!("  tail -f {}", state.log.display());
+    if !state.hosts.is_empty() {
+        println!("  export DOCKER_HOST={}", engine.endpoint());
+    }
+    let address = engine.address();
+    let change = r#"{"spec":{"compose":{"services":{"web":{"environment":{"GREETING":"Changed."}}}}}}"#;
+    for (command, what) in [
+        (format!("curl http://{address}:{PORT}"), "a visit"),
+        ("docker ps".to_owned(), "what runs"),
+        ("docker kill visits-web-1".to_owned(), "it is back at once"),
+        (format!("kubectl -n {NAMESPACE} patch csvc {SERVICE} --type merge -p '{change}'"), "only web is made anew"),
+        (format!("kubectl -n {NAMESPACE} describe csvc {SERVICE}"), "what is, and what happened"),
+        (format!("kubectl -n {NAMESPACE} delete csvc {SERVICE}"), "and make demo brings it back"),
+        (format!("tail -f {}", state.log.display()), "what the operator does"),
+    ] {
+        println!("  {command:<60}  # {what}");
+    }
     println!("\nStop: make demo-down");
     Ok(())
 }
