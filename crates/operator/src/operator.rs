@@ -165,6 +165,7 @@ impl Operator {
         let tools = Tools { locks: context.locks.clone(), pulls: Pulls::new(term) };
         let services = ContainerServices::new(installation, node_watch.cache(), hosts.clone(), tools);
         let leftovers = (hosts.events(), node_watch.cache());
+        let known_nodes = node_watch.cache();
 
         spawn(work, "the publisher of Events", publisher.run());
         let (c, r) = (context.clone(), related.clone());
@@ -175,6 +176,10 @@ impl Operator {
         spawn(work, "the controller of Node", async move { reconcile::run(nodes, node_watch, &r, c).await });
         let c = context.clone();
         spawn(work, "the controller of ContainerService", async move {
+            // Before that, every object would seem to have no host: a deletion would leave all behind.
+            if c.stop.run_until_cancelled(known_nodes.ready()).await.is_none() {
+                return;
+            }
             reconcile::run(Arc::new(services), service_watch, &related, c).await;
         });
         spawn(work, "the sweeper of hosts", async move {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod conflicts;
+mod crash;
 mod lifecycle;
 mod site;
 

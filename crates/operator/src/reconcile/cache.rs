@@ -8,7 +8,7 @@ use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Deserializer};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::kind::{Key, Object};
 
@@ -77,17 +77,20 @@ impl<O: Object> Guarded<O> {
 pub struct Cache<O: Object> {
     store: Store<Guarded<O>>,
     changes: broadcast::Sender<Key>,
+    /// Whether the first list is complete. `Store::wait_until_ready` wakes only the last of several who wait
+    /// (kube-runtime 5.0 `utils/delayed_init.rs`: one oneshot receiver, polled by all).
+    listed: watch::Sender<bool>,
 }
 
 impl<O: Object> Clone for Cache<O> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), changes: self.changes.clone() }
+        Self { store: self.store.clone(), changes: self.changes.clone(), listed: self.listed.clone() }
     }
 }
 
 impl<O: Object> Cache<O> {
     pub(super) fn new(store: Store<Guarded<O>>) -> Self {
-        Self { store, changes: broadcast::channel(1024).0 }
+        Self { store, changes: broadcast::channel(1024).0, listed: watch::Sender::new(false) }
     }
 
     pub(super) fn store(&self) -> &Store<Guarded<O>> {
@@ -123,10 +126,14 @@ impl<O: Object> Cache<O> {
         self.changes.subscribe()
     }
 
+    pub(super) fn listed(&self) {
+        self.listed.send_replace(true);
+    }
+
     /// Waits for the first complete list.
     pub async fn ready(&self) {
-        // An error means that the writer is gone: the process ends.
-        let _ = self.store.wait_until_ready().await;
+        // An error would mean that the sender is gone, and this is one.
+        let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 }
 

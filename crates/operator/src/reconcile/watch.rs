@@ -42,6 +42,9 @@ impl<O: Object> Watch<O> {
             .reflect(self.writer)
             .filter_map(move |event| {
                 trouble.heard(&event);
+                if matches!(event, Ok(watcher::Event::InitDone)) {
+                    cache.listed();
+                }
                 let key = match event {
                     Ok(
                         watcher::Event::Apply(object)
