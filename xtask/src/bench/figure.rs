@@ -56,7 +56,12 @@ impl Figure {
 
 /// The figures as a Markdown table.
 pub fn table(figures: &[Figure]) -> String {
-    let mut text = String::from("| figure | value | goal | reference | met |\n|---|---|---|---|---|\n");
+    format!("| figure | value | goal | reference | met |\n|---|---|---|---|---|\n{}", rows(figures))
+}
+
+/// The rows of that table.
+pub fn rows(figures: &[Figure]) -> String {
+    let mut text = String::new();
     for one in figures {
         let reference = one.reference.as_ref().map_or_else(
             || "–".to_owned(),

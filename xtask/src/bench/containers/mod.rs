@@ -9,7 +9,7 @@ mod site;
 
 use anyhow::Result;
 
-use super::figure::Figure;
+use super::figure::{Figure, rows};
 use site::Site;
 
 /// Measures all of them, on one site.
@@ -17,12 +17,16 @@ pub async fn measure() -> Result<Vec<Figure>> {
     let compose = compose::program()?;
     let site = Site::start().await?;
     let mut figures = Vec::new();
-    figures.push(latency::apply_to_start(&site).await?);
-    figures.extend(change::unchanged(&site).await?);
-    figures.push(change::one_of_ten(&site).await?);
-    figures.push(latency::kill_to_start(&site).await?);
-    figures.push(scale::against_compose(&site, &compose).await?);
-    figures.extend(idle::measure(&site).await?);
-    figures.push(scale::status_bytes(&site).await?);
+    let mut add = |measured: Vec<Figure>| {
+        eprint!("{}", rows(&measured));
+        figures.extend(measured);
+    };
+    add([latency::apply_to_start(&site).await?].into());
+    add(change::unchanged(&site).await?.into());
+    add([change::one_of_ten(&site).await?].into());
+    add([latency::kill_to_start(&site).await?].into());
+    add([scale::against_compose(&site, &compose).await?].into());
+    add(idle::measure(&site).await?.into());
+    add([scale::status_bytes(&site).await?].into());
     Ok(figures)
 }

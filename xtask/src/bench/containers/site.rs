@@ -169,14 +169,15 @@ where
     outcome.with_context(|| format!("waited {PATIENCE:?} for {what}"))?.with_context(|| format!("waiting for {what}"))
 }
 
-/// The engine's events of containers, from now on.
+/// The engine's events of containers, from now on; none is missed, although the stream is opened when it is first read.
 pub fn container_events(
     docker: &Docker,
     actions: &[&str],
 ) -> impl Stream<Item = Result<EventMessage, bollard::errors::Error>> + Unpin + use<> {
     let actions = actions.iter().map(|&action| action.to_owned()).collect();
     let filters = [("type".to_owned(), vec!["container".to_owned()]), ("event".to_owned(), actions)];
-    docker.events(Some(EventsOptions { filters: Some(filters.into()), ..EventsOptions::default() })).boxed()
+    let since = Some(jiff::Timestamp::now().as_duration().as_secs_f64().to_string());
+    docker.events(Some(EventsOptions { filters: Some(filters.into()), since, ..EventsOptions::default() })).boxed()
 }
 
 /// The next of them.
