@@ -25,6 +25,7 @@ const OTHER_WORDS: &[&str] = &[
     "Exists",
     "In",
     "List",
+    "List",
     "MacAddress",
     "Mi",
     "Normal",
@@ -77,7 +78,7 @@ fn collect(folder: &Path, words: &mut BTreeSet<String>) -> Result<()> {
                 collect(&path, words)?;
             }
         } else if path.extension().is_some_and(|extension| extension == "rs")
-            && path.file_stem().is_none_or(|stem| stem != "tests")
+            && path.file_stem().is_none_or(|stem| stem != "tests" && stem != "testing")
         {
             let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
             words.extend(reasons(&text));
