@@ -120,6 +120,7 @@ fn api_class(error: &kube::Error) -> Class {
 fn told(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
+        kube::Error::Service(cause) => chain(&**cause),
         other => chain(other),
     }
 }

@@ -1,6 +1,6 @@
 //! `slipway crds`: the `CustomResourceDefinitions` as YAML.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use anyhow::{Context, Result};
 
@@ -13,7 +13,11 @@ pub(super) fn run(_: &Args) -> Result<()> {
     let mut out = std::io::stdout().lock();
     for crd in slipway_api::crds() {
         let yaml = serde_saphyr::to_string(&crd).context("cannot write a CRD as YAML")?;
-        writeln!(out, "---\n{}", yaml.trim_end()).context("cannot write to stdout")?;
+        match writeln!(out, "---\n{}", yaml.trim_end()) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+            written => written.context("cannot write to stdout")?,
+        }
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-/// What is logged when nothing is said. A failing watch is told by Slipway itself, once per change.
-pub(super) const DEFAULT_LEVEL: &str = "info,bollard=info,kube=warn,kube_client=error,kube_runtime=error,hyper=warn";
+/// What is logged when nothing is said. A failing call or watch is told by Slipway itself, once per change.
+pub(super) const DEFAULT_LEVEL: &str = "info,bollard=info,kube=warn,kube_client=off,kube_runtime=error,hyper=warn";
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

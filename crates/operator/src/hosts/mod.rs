@@ -259,7 +259,9 @@ impl Shared {
 fn away(state: &mut HostState, trouble: &DriverError) -> bool {
     let began = match state {
         HostState::Away { since, reason, message, .. } => {
-            if *reason == trouble.reason() && *message == trouble.to_string() {
+            // A host that cannot be reached is told once, whichever call it was that failed.
+            let same_words = trouble.class() == Class::Unreachable || *message == trouble.to_string();
+            if *reason == trouble.reason() && same_words {
                 return false;
             }
             *since

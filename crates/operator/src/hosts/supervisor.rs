@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
-use slipway_drivers::docker::{Address, Engine, Event};
+use slipway_drivers::docker::{Address, Engine, Event, reasons};
 use slipway_drivers::{Class, DriverError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -153,14 +153,18 @@ impl Supervisor {
 
     async fn in_time<T>(&self, call: impl Future<Output = Result<T, DriverError>>) -> Result<T, DriverError> {
         timeout(DEADLINE, call).await.unwrap_or_else(|_| {
-            let message = format!("{:?} gave no answer within {} s", self.address, DEADLINE.as_secs());
-            Err(DriverError::new(Class::Unreachable, "Timeout", message))
+            let message = format!("no answer from {:?} within {} s", self.address, DEADLINE.as_secs());
+            Err(fault(reasons::TIMED_OUT, message))
         })
     }
 
     fn broken(&self) -> DriverError {
-        DriverError::new(Class::Unreachable, "StreamEnded", format!("{:?} ended the event stream", self.address))
+        fault(reasons::CONNECTION_LOST, format!("{:?} ended the event stream", self.address))
     }
+}
+
+fn fault(reason: reasons::Reason, message: String) -> DriverError {
+    DriverError::new(reason.class, reason.word, message)
 }
 
 /// The time until the next try: grows with the outage; with jitter and the deadline of a call it stays under a minute.

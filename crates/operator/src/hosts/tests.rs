@@ -179,7 +179,7 @@ async fn a_frozen_engine_is_noticed_within_15_seconds() {
     toys[0].frozen.store(true, Ordering::SeqCst);
     assert!(until(&hosts, "a", away).await <= Duration::from_secs(15));
     let HostState::Away { reason, class, .. } = hosts.get(&key("a")).unwrap().state() else { panic!() };
-    assert_eq!((reason, class), ("Timeout", Class::Unreachable));
+    assert_eq!((reason, class), ("TimedOut", Class::Unreachable));
 }
 
 #[tokio::test(start_paused = true)]

@@ -94,9 +94,12 @@ impl<O: Object> Pass<O> {
     /// Takes the API server's answer to a write for the newest state.
     pub(super) fn wrote(&self, mut object: O) {
         object.managed_fields_mut().clear();
-        let object = Arc::new(object);
-        self.written.remember(self.key.clone(), object.clone());
-        *self.object.lock().unwrap_or_else(PoisonError::into_inner) = object;
+        let mut newest = self.object.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of two writes side by side the answers may come in either order.
+        if version(&object) >= version(&**newest) {
+            *newest = Arc::new(object);
+            self.written.remember(self.key.clone(), newest.clone());
+        }
     }
 }
 

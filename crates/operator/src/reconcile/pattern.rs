@@ -53,10 +53,16 @@ async fn attempt<K: Kind>(kind: &K, pass: &Pass<K::Object>) -> Result<Report<Sta
     Ok(kind.report(&valid, &observed, &plan, &acted, pass))
 }
 
-/// The finalizer, and at the very first a status: without conditions kstatus takes an object for done.
+/// The finalizer, and at the very first a status: without conditions kstatus takes an object for done. Side by side, as
+/// neither depends on the other.
 async fn begin<O: Object>(pass: &Pass<O>) -> Result<(), Error> {
-    finalizer::ensure(pass).await?;
-    if !pass.status().conditions().is_empty() {
+    let (finalizer, status) = tokio::join!(finalizer::ensure(pass), first_status(pass));
+    finalizer.and(status)
+}
+
+async fn first_status<O: Object>(pass: &Pass<O>) -> Result<(), Error> {
+    let mut status = pass.status();
+    if !status.conditions().is_empty() {
         return Ok(());
     }
     let verdict = Verdict {
@@ -64,7 +70,6 @@ async fn begin<O: Object>(pass: &Pass<O>) -> Result<(), Error> {
         reason: "Reconciling".into(),
         message: "Slipway has seen this object and begins to work on it".into(),
     };
-    let mut status = pass.status();
     status.judge(&verdict, pass.generation(), pass.now());
     pass.write(&status).await
 }

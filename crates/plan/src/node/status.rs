@@ -31,13 +31,18 @@ pub fn status(old: &NodeStatus, spec: &NodeSpec, host: &Host, generation: i64, n
             if twins.is_empty() { usable(spec, docker) } else { same_engine(docker, twins) }
         }
         Host::Away { needs_person, reason, message, since } => {
-            status.unreachable_since.get_or_insert_with(|| since.to_string());
+            status.unreachable_since.get_or_insert_with(|| to_the_second(*since));
             let state = if *needs_person { State::Stalled } else { State::Progressing };
             verdict(state, reason, message.clone())
         }
     };
     status.judge(&verdict, generation, now);
     Judgement { status, state: verdict.state }
+}
+
+/// As every other time in an object is written.
+fn to_the_second(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
 fn usable(spec: &NodeSpec, docker: &DockerStatus) -> Verdict {
