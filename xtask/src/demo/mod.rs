@@ -231,7 +231,7 @@ fn tell(state: &State, engine: &engine::Reached, began: Instant) -> Result<()> {
     println!("\nTry next:");
     match (&state.kubeconfig, state.kubectl.as_deref().and_then(Path::to_str)) {
         (Some(path), Some(dir)) => println!("  export KUBECONFIG={} PATH={dir}:$PATH", path.display()),
-        _ => println!("  kubectl config use-context {}", state.context.as_deref().unwrap_or_default()),
+        _ => println!("  alias kubectl='kubectl --context {}'", state.context.as_deref().unwrap_or_default()),
     }
     if !state.hosts.is_empty() {
         println!("  export DOCKER_HOST={}", engine.endpoint());
