@@ -98,6 +98,9 @@ async fn on(host: DockerHost) -> Result<()> {
         };
         report.extend(differences.into_iter().map(|difference| format!("{}: {difference}", fixture.name)));
     }
+    if let Err(error) = slipway.is_seen_by(&compose, &FIXTURES[0], &engine).await {
+        report.push(format!("what docker compose shows of Slipway's project: {error:#}"));
+    }
     assert!(report.is_empty(), "{} differences (key: compose's value, ours):\n{}", report.len(), report.join("\n"));
     Ok(())
 }
@@ -120,6 +123,7 @@ fn images() -> [Image; 2] {
     let sleeps = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait; done";
     let own = Image::new("parity/own:1")
         .command(&[sleeps])
+        .file("own-volume/sub/file", "content", 0o644)
         .config("Entrypoint", json!(["/bin/sh", "-c"]))
         .config("Env", json!(["PATH=/bin", "OWN=image"]))
         .config("User", json!("nobody"))

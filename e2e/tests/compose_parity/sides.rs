@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 use slipway_api::container_service::FileSource;
@@ -103,16 +103,21 @@ impl Compose {
     }
 
     fn run(&self, fixture: &Fixture, words: &[&str]) -> Result<()> {
-        let file = self.folder.join(format!("{}.yaml", fixture.name));
+        let file = self.folder.join(format!("{}.yaml", fixture.name)).display().to_string();
+        let project = ["--project-name", PROJECT, "--profile", PROFILE, "--progress", "quiet", "--file", &file];
+        self.says(&[&project, words].concat()).map(drop)
+    }
+
+    /// What it prints.
+    fn says(&self, words: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.program);
         command.env_clear().envs(&self.environment).env("HOME", &self.home).env("PATH", "/usr/bin:/bin");
         command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
-        command.arg("--file").arg(file).args(["--project-name", PROJECT, "--profile", PROFILE, "--progress", "quiet"]);
         let output = command.args(words).output().context("cannot run docker-compose")?;
         if !output.status.success() {
             bail!("{}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
-        Ok(())
+        Ok(String::from_utf8(output.stdout)?)
     }
 }
 
@@ -141,6 +146,14 @@ impl Slipway {
         };
         remove(engine).await?;
         shown
+    }
+
+    /// Whether `docker compose` on the host shows the project that Slipway has made.
+    pub async fn is_seen_by(&self, compose: &Compose, fixture: &Fixture, engine: &Raw) -> Result<()> {
+        let definition = self.definition(fixture)?;
+        let seen = self.make(&definition, fixture, engine).await.and_then(|()| lists(compose, &definition));
+        remove(engine).await?;
+        seen
     }
 
     /// What the fixture means. Files beside it stand for the keys of one ConfigMap.
@@ -217,6 +230,18 @@ async fn remove(engine: &Raw) -> Result<()> {
     Ok(())
 }
 
+/// `docker compose ls`, `ps` and `logs`, without any file of the project.
+fn lists(compose: &Compose, definition: &Definition) -> Result<()> {
+    let projects: Value = serde_json::from_str(&compose.says(&["ls", "--all", "--format", "json"])?)?;
+    ensure!(projects[0]["Name"] == PROJECT, "ls: {projects}");
+    ensure!(projects[0]["ConfigFiles"] == "containerservices.slipway.dev/default/parity", "ls: {projects}");
+    let listed = compose.says(&["--project-name", PROJECT, "ps", "--all", "--format", "{{.Name}}"])?;
+    let listed: BTreeSet<_> = listed.lines().collect();
+    let wanted: BTreeSet<_> = definition.containers.values().map(|container| container.name.as_str()).collect();
+    ensure!(listed == wanted, "ps shows {listed:?} of {wanted:?}");
+    compose.says(&["--project-name", PROJECT, "logs"]).map(drop)
+}
+
 fn listed(findings: &[Finding]) -> anyhow::Error {
     anyhow!("{}", findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))
 }
@@ -229,7 +254,7 @@ fn in_order(definition: &Definition) -> Result<Vec<Vec<(&ContainerKey, &Containe
         let (ready, later): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|(_, container)| container.depends_on.keys().all(|it| done.contains(it)));
         if ready.is_empty() {
-            bail!("a cycle among {later:?}");
+            bail!("a cycle among {:?}", later.iter().map(|(key, _)| key).collect::<Vec<_>>());
         }
         done.extend(ready.iter().map(|(key, _)| key.service.clone()));
         levels.push(ready);

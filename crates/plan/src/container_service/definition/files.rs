@@ -41,10 +41,19 @@ impl<'a> Files<'a> {
     }
 
     /// The files of one service's containers.
-    pub fn of(&self, service: &Service) -> Vec<File> {
+    pub fn of(&self, service: &'a Service) -> Vec<File> {
+        self.used(service).map(|(file, content)| put(file, content, service)).collect()
+    }
+
+    /// Bytes of the files of one container.
+    pub fn size(&self, service: &'a Service) -> usize {
+        self.used(service).map(|(_, content)| content.len()).sum()
+    }
+
+    fn used(&self, service: &'a Service) -> impl Iterator<Item = (&'a FileUse, &'a [u8])> {
         let secrets = service.secrets.iter().map(|file| (file, self.secrets.get(file.source.as_str())));
         let configs = service.configs.iter().map(|file| (file, self.configs.get(file.source.as_str())));
-        secrets.chain(configs).filter_map(|(file, content)| Some(put(file, content?, service))).collect()
+        secrets.chain(configs).filter_map(|(file, content)| Some((file, *content?)))
     }
 }
 

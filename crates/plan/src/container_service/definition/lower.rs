@@ -7,6 +7,7 @@ use bollard_stubs::models::{ContainerCreateBody, EndpointSettings, HealthConfig,
 use serde::Serialize;
 use slipway_api::container_service::FileSource;
 
+use super::budget::Budget;
 use super::codes::INVALID_ENV_FILE;
 use super::contents::missing_source;
 use super::env_file::Reader;
@@ -57,9 +58,16 @@ pub fn lower(project: &Project, context: &Context<'_>) -> Result<Definition, Vec
     let networks = networking::networks(project, &names, context);
     let volumes = mounts::volumes(project, &names, context);
     let files = Files::resolve(project, context, &mut findings);
+    let mut budget = Budget::new();
     let mut containers = BTreeMap::new();
     for (key, service) in &project.services {
         let path = format!("{}.services.{key}", context.base);
+        let size = files.size(service) + env_files_size(service, context);
+        let within = budget.containers(service.replicas, &path);
+        if let Err(finding) = within.and_then(|()| budget.bytes(size, service.replicas, &path)) {
+            findings.push(finding);
+            break;
+        }
         let shared = Shared {
             project,
             context,
@@ -74,7 +82,15 @@ pub fn lower(project: &Project, context: &Context<'_>) -> Result<Definition, Vec
             depends_on: dependencies(service),
         };
         for number in 1..=service.replicas {
-            containers.insert(ContainerKey { service: key.clone(), number }, shared.container(number));
+            let container = shared.container(number);
+            if number == 1 {
+                let size = serde_json::to_vec(&container.body).map_or(0, |body| body.len());
+                if let Err(finding) = budget.bytes(size, service.replicas, &path) {
+                    findings.push(finding);
+                    break;
+                }
+            }
+            containers.insert(ContainerKey { service: key.clone(), number }, container);
         }
     }
     let project = names.project;
@@ -225,6 +241,12 @@ fn env(service: &Service, context: &Context<'_>, path: &str, findings: &mut Vec<
         None => name,
     });
     entries.collect()
+}
+
+/// Bytes of all the env files of a service.
+fn env_files_size(service: &Service, context: &Context<'_>) -> usize {
+    let texts = service.env_file.iter().filter_map(|file| env_file_text(&file.path, context, "").ok());
+    texts.map(str::len).sum()
 }
 
 fn env_file_text<'a>(file: &str, context: &Context<'a>, path: &str) -> Result<&'a str, Finding> {

@@ -2,6 +2,7 @@
 //!
 //! What is made from it, inspected, equals what Docker Compose 2.40 makes from the same file, our labels aside.
 
+mod budget;
 pub mod codes;
 mod contents;
 pub(crate) mod env_file;
@@ -13,6 +14,7 @@ mod lower;
 mod mounts;
 mod names;
 mod networking;
+mod requires;
 mod security;
 #[cfg(test)]
 mod tests;
@@ -23,11 +25,13 @@ use std::time::Duration;
 
 use bollard_stubs::models::{ContainerCreateBody, EndpointSettings, NetworkCreateRequest, VolumeCreateRequest};
 
+pub use self::budget::{MAX_BYTES, MAX_CONTAINERS};
 pub use self::contents::{Contents, Need, NeedKind, needs};
 pub use self::hash::{HashKey, revision};
 pub use self::labels::COMPOSE_VERSION;
 pub use self::lower::{Context, lower};
 pub(crate) use self::security::seccomp_profile;
+pub use self::requires::{Requirement, beyond};
 use crate::formats::compose::model::Condition;
 
 /// All that one project wants on one host. It is the same for every host.

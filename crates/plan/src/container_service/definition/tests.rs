@@ -633,3 +633,40 @@ fn the_hash_changes_with_what_counts_and_with_nothing_else() {
     let label = &container.body.labels.as_ref().unwrap()["com.docker.compose.config-hash"];
     assert!(label.len() == 64 && label.starts_with(&container.definition_hash));
 }
+
+#[test]
+fn a_short_text_cannot_ask_for_too_much() {
+    let mut many = case(Service { replicas: 600, ..service() });
+    assert!(many.lower().is_ok());
+    many.project.services.insert("more".into(), Service { replicas: 600, ..service() });
+    assert_eq!(many.codes(), [("TooLarge", "spec.compose.services.web".into())]);
+
+    let mut large = case(Service { configs: vec![uses("c", "/c"); 100], replicas: 10, ..service() });
+    large.project.configs.insert("c".into(), FileObject::Content("x".repeat(100_000)));
+    assert_eq!(large.codes(), [("TooLarge", "spec.compose.services.web".into())]);
+
+    let environment = [("A".into(), Some("x".repeat(100_000)))].into();
+    let long = case(Service { environment, replicas: 900, ..service() });
+    assert_eq!(long.codes(), [("TooLarge", "spec.compose.services.web".into())]);
+}
+
+#[test]
+fn what_an_older_engine_would_leave_out_is_known() {
+    let old = |service| {
+        let (old, new) = (beyond(&web(Service::clone(&service)), 41), beyond(&web(service), 45));
+        assert_eq!(new, []);
+        old.into_iter().map(|it| format!("{} {} {}", it.key, it.api, it.engine)).collect::<Vec<_>>()
+    };
+    assert!(old(Service { mac_address: text("02:42:00:00:00:07"), ..service() }).is_empty());
+    let times = |time| Some(Duration::from_secs(time));
+    let check = Healthcheck { start_period: times(9), start_interval: times(1), ..Healthcheck::default() };
+    assert_eq!(old(Service { healthcheck: Some(check), ..service() }), ["healthcheck.start_interval 44 Docker 25"]);
+    let with_mac = Attachment { mac_address: text("02:42:00:00:00:07"), ..Attachment::default() };
+    let networks = [("a".into(), with_mac.clone()), ("b".into(), with_mac)].into();
+    assert_eq!(old(Service { networks, ..service() }), ["networks.mac_address 44 Docker 25"]);
+    let volumes = vec![model::Mount { subpath: text("a"), ..mount(MountKind::Volume, Some("data")) }];
+    assert_eq!(old(Service { volumes, ..service() }), ["volumes.volume.subpath 45 Docker 26"]);
+    let name = "vendor.com/gpu=all";
+    let devices = vec![Device { source: name.into(), target: name.into(), permissions: "rwm".into() }];
+    assert_eq!(old(Service { devices, ..service() }), ["devices (CDI) 44 Docker 25"]);
+}
