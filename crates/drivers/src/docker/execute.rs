@@ -6,7 +6,7 @@ use std::time::Duration;
 use bollard_stubs::models::{ContainerUpdateBody, EndpointSettings, HostConfig, RestartPolicy, RestartPolicyNameEnum};
 use serde_json::{Value, json};
 use slipway_api::labels;
-use slipway_plan::container_service::definition::{Container, ContainerKey, Definition};
+use slipway_plan::container_service::definition::{Container, ContainerKey, Definition, Requirement, beyond};
 use slipway_plan::container_service::observed::Owner;
 use slipway_plan::container_service::plan::Step;
 
@@ -154,8 +154,12 @@ impl Execution<'_> {
         digest: Option<&str>,
     ) -> Result<(), CallError> {
         let wanted = self.container(key)?;
+        let api = self.client.api().await?;
+        if let Some(unknown) = beyond(wanted, api).first() {
+            return Err(too_old(key, *unknown, api));
+        }
         let (reference, image) = images::locate(self.client, &wanted.image, digest).await?;
-        let all_networks = self.client.api().await? >= API_ALL_NETWORKS;
+        let all_networks = api >= API_ALL_NETWORKS;
         let files = files::place(wanted, marks)?;
         let later = if all_networks { &[] } else { wanted.networks.get(1..).unwrap_or_default() };
 
@@ -406,6 +410,14 @@ fn taken(reason: Reason, what: &str, name: &str) -> CallError {
 
 fn gone(what: &str, name: &str) -> CallError {
     CallError::Failed(reasons::GONE.error(format!("there is no {what} {name} any more")))
+}
+
+/// The engine would make the container without the key, and not say so.
+fn too_old(key: &ContainerKey, unknown: Requirement, api: u32) -> CallError {
+    let Requirement { key: name, api: needed, engine } = unknown;
+    CallError::Failed(reasons::ENGINE_TOO_OLD.error(format!(
+        "container {key} has {name}, which takes API 1.{needed} ({engine}); this engine speaks 1.{api}"
+    )))
 }
 
 fn undefined(what: &str, name: &str) -> CallError {

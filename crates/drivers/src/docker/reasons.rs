@@ -69,7 +69,7 @@ reasons! {
     SSH_FAILED = "SshFailed": Unreachable;
     /// The host has no `docker` command, which carries the API over SSH.
     SSH_DOCKER_MISSING = "SshDockerMissing": Invalid;
-    /// The engine's API is older than 1.41 (Docker 20.10).
+    /// The engine's API is older than 1.41 (Docker 20.10), or than a key of the service takes.
     ENGINE_TOO_OLD = "EngineTooOld": Invalid;
 
     // What the engine says.
