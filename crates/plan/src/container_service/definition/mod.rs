@@ -30,8 +30,8 @@ pub use self::contents::{Contents, Need, NeedKind, needs};
 pub use self::hash::{HashKey, revision};
 pub use self::labels::COMPOSE_VERSION;
 pub use self::lower::{Context, lower};
-pub(crate) use self::security::seccomp_profile;
 pub use self::requires::{Requirement, beyond};
+pub(crate) use self::security::seccomp_profile;
 use crate::formats::compose::model::Condition;
 
 /// All that one project wants on one host. It is the same for every host.
