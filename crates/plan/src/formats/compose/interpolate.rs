@@ -27,8 +27,7 @@ pub(super) fn tree(value: &Value, environment: &BTreeMap<String, String>, base: 
     }
 }
 
-/// One text, with variables from `lookup`; one that is not set counts as empty. `Err` is a finding without a path, and may
-/// quote the text.
+/// One text, with variables from `lookup`; one that is not set counts as empty. `Err` is a finding without a path.
 pub fn text<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> Result<String, Finding> {
     let mut expansion = Expansion { lookup: &lookup, unset: Vec::new(), left: MAX_VALUE };
     expansion.text(text, 0).map_err(Problem::into_finding)
@@ -81,7 +80,7 @@ impl Pass<'_> {
     }
 }
 
-/// Why a text cannot be interpolated.
+/// Why a text cannot be interpolated. It quotes names only: the rest of the text may be a password.
 enum Problem {
     Syntax(String),
     Required(String, String),
@@ -124,15 +123,16 @@ impl Expansion<'_, '_> {
                 self.write(&mut out, "$")?;
                 tail
             } else if let Some(inside) = rest.strip_prefix('{') {
-                let end = closing(inside)
-                    .ok_or_else(|| Problem::Syntax(format!("`${}` is not closed by a `}}`", shorten(rest))))?;
+                let end = closing(inside).ok_or_else(|| {
+                    Problem::Syntax(format!("`${{{}` is not closed by a `}}`", shorten(split_name(inside).0)))
+                })?;
                 let value = self.braced(&inside[..end], depth)?;
                 self.write(&mut out, &value)?;
                 &inside[end + 1..]
             } else {
                 let (name, tail) = split_name(rest);
                 if name.is_empty() {
-                    return Err(Problem::Syntax(format!("`${}` is not a variable", shorten(rest))));
+                    return Err(Problem::Syntax("a `$` has no variable's name after it".into()));
                 }
                 let value = self.get(name);
                 self.write(&mut out, &value)?;
@@ -147,7 +147,7 @@ impl Expansion<'_, '_> {
     fn braced(&mut self, inside: &str, depth: usize) -> Result<String, Problem> {
         let (name, rest) = split_name(inside);
         if name.is_empty() {
-            return Err(Problem::Syntax(format!("`${{{}}}` is not a variable", shorten(inside))));
+            return Err(Problem::Syntax("a `${` has no variable's name after it".into()));
         }
         if rest.is_empty() {
             return Ok(self.get(name));
@@ -165,7 +165,10 @@ impl Expansion<'_, '_> {
                 let reason = self.text(word, depth + 1)?;
                 Err(Problem::Required(name.to_owned(), reason))
             }
-            _ => Err(Problem::Syntax(format!("`${{{}}}` cannot be read", shorten(inside)))),
+            _ => Err(Problem::Syntax(format!(
+                "what follows the name in `${{{}…}}` is none of :- - :? ? :+ +",
+                shorten(name)
+            ))),
         }
     }
 
