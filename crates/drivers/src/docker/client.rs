@@ -31,8 +31,8 @@ use super::wire;
 /// The newest API version that this driver was written for, and the oldest that it works with: minor numbers of 1.x.
 const NEWEST_API: u32 = 51;
 const OLDEST_API: u32 = 41;
-/// For a call that only looks.
-const READ_DEADLINE: Duration = Duration::from_secs(15);
+/// For a call that only looks. A busy engine makes lists wait behind what it starts; whether it is there at all, a ping tells.
+const READ_DEADLINE: Duration = Duration::from_secs(30);
 /// An answer larger than this is not taken.
 const MAX_ANSWER: usize = 64 << 20;
 const MAX_ERROR: usize = 64 << 10;

@@ -32,6 +32,8 @@ const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
 /// A silent peer is given up 10 + 3 × 3 s after its last sign of life, so that an events stream ends when a cable is pulled.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(3)).with_retries(3);
+/// And so long after something was sent that it did not acknowledge, when keepalive does not count.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
 /// Makes engines of addresses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,7 +153,9 @@ async fn tcp(host: &str, port: u16, peer: &str) -> Result<TcpStream, DriverError
         match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 let _ = stream.set_nodelay(true);
-                let _ = SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE);
+                let socket = SockRef::from(&stream);
+                let _ = socket.set_tcp_keepalive(&KEEPALIVE);
+                let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
                 return Ok(stream);
             }
             Ok(Err(error)) => last = closed(&error, peer),

@@ -22,9 +22,10 @@ use crate::DriverError;
 /// name is whole, whenever the operator was killed.
 pub(super) const UNFINISHED: &str = ".unfinished";
 
-/// For a call that changes something. Creating copies an image's content into new volumes, which can take a while.
+/// For a call that changes something.
 const DEADLINE: Duration = Duration::from_mins(1);
-const CREATE_DEADLINE: Duration = Duration::from_mins(3);
+/// Creating copies an image's content into new volumes, and a hundred containers start one after the other on a small host.
+const LONG_DEADLINE: Duration = Duration::from_mins(3);
 /// What the engine takes at most after a container's grace is over.
 const AFTER_GRACE: Duration = Duration::from_secs(30);
 /// From this API version on, a container is created with all its networks; before, with one.
@@ -218,7 +219,7 @@ impl Execution<'_> {
     }
 
     async fn create(&self, name: &str, body: &Value, platform: Option<&str>) -> Result<String, CallError> {
-        let call = self.client.post("/containers/create").query("name", name).json(body).deadline(CREATE_DEADLINE);
+        let call = self.client.post("/containers/create").query("name", name).json(body).deadline(LONG_DEADLINE);
         let call = match platform {
             Some(platform) => call.query("platform", platform),
             None => call,
@@ -265,7 +266,7 @@ impl Execution<'_> {
         if seen.state.status == "running" {
             return Ok(());
         }
-        let call = self.client.post(format!("/containers/{}/start", segment(&seen.id))).deadline(DEADLINE);
+        let call = self.client.post(format!("/containers/{}/start", segment(&seen.id))).deadline(LONG_DEADLINE);
         call.send().await.map(drop).map_err(|error| error.of_start(&what))
     }
 
