@@ -13,6 +13,7 @@ use kube::{Api, Client};
 use tokio::sync::mpsc;
 
 use crate::context::API_DEADLINE;
+use crate::error::Error;
 use crate::metrics::Metrics;
 
 /// The API server's limit of an Event's note is 1024 bytes.
@@ -97,14 +98,14 @@ impl Publisher {
                 tracing::debug!(namespace, "no Event: the namespace is being deleted");
                 return;
             }
-            Ok(Err(error)) => Some(crate::error::chain(&error)),
+            Ok(Err(error)) => Some(Error::api("create an Event", error).to_string()),
             Err(_) => Some("no answer".to_owned()),
         };
         self.metrics.event(kind, if trouble.is_none() { "published" } else { "failed" });
         if let Some(why) = &trouble
             && self.trouble != trouble
         {
-            tracing::warn!("Events cannot be published (create on events.k8s.io/events is needed): {why}");
+            tracing::warn!("Events are not published: {why}");
         }
         self.trouble = trouble;
     }

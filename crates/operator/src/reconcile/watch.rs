@@ -9,7 +9,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use super::cache::{Cache, Guarded};
 use super::kind::{Key, Object};
 use crate::context::{Context, watched};
-use crate::error::chain;
+use crate::error::Error;
 use crate::waits::Waits;
 
 /// The watch of one kind, not yet running.
@@ -78,7 +78,17 @@ impl Trouble {
             // The first of a list: the list itself may still fail.
             Ok(watcher::Event::Init) => {}
             Ok(_) => self.waits.clear(&self.topic),
-            Err(error) => self.waits.set(&self.topic, &chain(error)),
+            Err(error) => self.waits.set(&self.topic, &told(error)),
         }
+    }
+}
+
+/// The API server's own words.
+fn told(error: watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error) => Error::api("list", error).to_string(),
+        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => Error::api("watch", error).to_string(),
+        watcher::Error::WatchError(status) => format!("watch: {}", status.message),
+        watcher::Error::NoResourceVersion => error.to_string(),
     }
 }
