@@ -117,7 +117,7 @@ fn api_class(error: &kube::Error) -> Class {
 }
 
 /// The API server's own words; the Debug form that kube adds is noise to a person.
-fn told(error: &kube::Error) -> String {
+pub fn told(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         kube::Error::Service(cause) => chain(&**cause),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What is waited for, by topic, and what the process is now.
 #[derive(Debug, Default)]
@@ -9,18 +10,26 @@ pub struct Waits(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    waits: BTreeMap<String, String>,
+    waits: BTreeMap<String, Wait>,
     role: String,
+}
+
+#[derive(Debug)]
+struct Wait {
+    why: String,
+    /// Over by itself then.
+    until: Option<Instant>,
 }
 
 impl Waits {
     /// Something is waited for. Logged only if it was not known, or is told otherwise now.
     pub fn set(&self, topic: &str, why: &str) {
-        let mut known = self.known();
-        if known.waits.get(topic).map(String::as_str) != Some(why) {
-            tracing::warn!("waiting for {topic}: {why}");
-            known.waits.insert(topic.to_owned(), why.to_owned());
-        }
+        self.put(topic, why, None);
+    }
+
+    /// The same, unless it is not said again within a time.
+    pub fn set_for(&self, topic: &str, why: &str, lasts: Duration) {
+        self.put(topic, why, Instant::now().checked_add(lasts));
     }
 
     /// It is there.
@@ -37,7 +46,10 @@ impl Waits {
 
     /// All that is waited for, as `topic: why`.
     pub fn list(&self) -> Vec<String> {
-        self.known().waits.iter().map(|(topic, why)| format!("{topic}: {why}")).collect()
+        let now = Instant::now();
+        let mut known = self.known();
+        known.waits.retain(|_, wait| wait.until.is_none_or(|until| until > now));
+        known.waits.iter().map(|(topic, wait)| format!("{topic}: {}", wait.why)).collect()
     }
 
     /// Says what the process is now: leading, standing by. Logged when it changes.
@@ -54,7 +66,29 @@ impl Waits {
         self.known().role.clone()
     }
 
+    fn put(&self, topic: &str, why: &str, until: Option<Instant>) {
+        let wait = Wait { why: why.to_owned(), until };
+        let before = self.known().waits.insert(topic.to_owned(), wait);
+        if before.is_none_or(|before| before.why != why) {
+            tracing::warn!("waiting for {topic}: {why}");
+        }
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_again_is_over() {
+        let waits = Waits::default();
+        waits.set("a", "it is gone");
+        waits.set_for("b", "it failed", Duration::ZERO);
+        waits.set_for("c", "it failed", Duration::from_mins(1));
+        assert_eq!(waits.list(), ["a: it is gone", "c: it failed"]);
     }
 }

@@ -1,6 +1,7 @@
 //! The watch of one kind: fills its cache, says what changed, and says when it cannot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt};
 use kube::runtime::reflector::store::Writer;
@@ -9,8 +10,12 @@ use kube::runtime::{WatchStreamExt, watcher};
 use super::cache::{Cache, Guarded};
 use super::kind::{Key, Object};
 use crate::context::{Context, watched};
-use crate::error::Error;
+use crate::error;
 use crate::waits::Waits;
+
+/// A watch that goes on failing fails again within this time, by its back-off. One that is resumed does not say so until
+/// something changes, so that its last failure must not be shown for longer.
+const TROUBLE_LASTS: Duration = Duration::from_secs(90);
 
 /// The watch of one kind, not yet running.
 pub struct Watch<O: Object> {
@@ -78,17 +83,18 @@ impl Trouble {
             // The first of a list: the list itself may still fail.
             Ok(watcher::Event::Init) => {}
             Ok(_) => self.waits.clear(&self.topic),
-            Err(error) => self.waits.set(&self.topic, &told(error)),
+            Err(error) => self.waits.set_for(&self.topic, &told(error), TROUBLE_LASTS),
         }
     }
 }
 
 /// The API server's own words.
-fn told(error: watcher::Error) -> String {
+fn told(error: &watcher::Error) -> String {
     match error {
-        watcher::Error::InitialListFailed(error) => Error::api("list", error).to_string(),
-        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => Error::api("watch", error).to_string(),
-        watcher::Error::WatchError(status) => format!("watch: {}", status.message),
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => error::told(error),
+        watcher::Error::WatchError(status) => status.message.clone(),
         watcher::Error::NoResourceVersion => error.to_string(),
     }
 }
