@@ -3,11 +3,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use slipway_e2e::lab::assets::{cached, repository, with_progress};
-use slipway_e2e::lab::run::{MARK, output};
+use slipway_e2e::lab::run::{abandoned, output};
 
 /// What the licences, bans and sources of dependencies are checked with.
 const CARGO_DENY: &str = "0.20.2";
@@ -152,25 +152,18 @@ fn purity() -> Result<()> {
     Ok(())
 }
 
-/// No process and no link of the lab is there once the tests have ended. Those of a lab that somebody keeps up are not the tests'.
+/// Nothing of the lab is there once the tests have ended. A lab that somebody keeps up is not the tests'.
 fn leftovers() -> Result<()> {
-    let mark = format!("{MARK}={}", std::env::temp_dir().join("slipway-lab").display());
-    let mut left = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let path = entry?.path();
-        let environ = std::fs::read(path.join("environ")).unwrap_or_default();
-        if let Some(run) = environ.split(|&byte| byte == 0).find(|pair| pair.starts_with(mark.as_bytes())) {
-            left.push(format!("process {} of {}", path.display(), String::from_utf8_lossy(run)));
+    // Those who clean up after a test program that was killed may still be at it.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let left = abandoned()?;
+        if left.is_empty() {
+            return Ok(());
         }
+        ensure!(Instant::now() < deadline, "{}", left.join(", "));
+        std::thread::sleep(Duration::from_millis(200));
     }
-    for entry in std::fs::read_dir("/sys/class/net")? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with("sliplab") {
-            left.push(format!("link {name}"));
-        }
-    }
-    ensure!(left.is_empty(), "{} (a lab or demo that you keep up counts as well)", left.join(", "));
-    Ok(())
 }
 
 #[cfg(test)]

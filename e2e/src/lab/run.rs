@@ -1,7 +1,7 @@
 //! What this process owns of the machine: a slot, with its directory, addresses, ports and bridge.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -23,6 +23,9 @@ const SLOTS: std::ops::RangeInclusive<u8> = 1..=200;
 /// First port of slot 1. Below the kernel's range for outgoing connections, so that none of those takes one.
 const FIRST_PORT: u16 = 20_000;
 const PORTS_PER_SLOT: u16 = 60;
+
+/// Names of the bridges, without the slot.
+const BRIDGE: &str = "sliplab";
 
 const SWEEP: &str = include_str!("sweep.sh");
 
@@ -75,6 +78,7 @@ impl Run {
             .arg(&dir)
             .arg(&bridge)
             .stdin(Stdio::piped())
+            .stdout(lock.try_clone()?) // It holds the slot as well, so nobody takes it before all is cleaned up.
             .process_group(0) // Ctrl-C is for the tests, not for who cleans up after them.
             .spawn()
             .context("cannot start the guardian")?;
@@ -197,7 +201,40 @@ fn root() -> Result<PathBuf> {
 }
 
 fn bridge_name(slot: u8) -> String {
-    format!("sliplab{slot}")
+    format!("{BRIDGE}{slot}")
+}
+
+/// What is there on this machine of runs that nobody holds any more. It should be nothing.
+pub fn abandoned() -> Result<Vec<String>> {
+    let root = root()?;
+    let held = |slot: &str| {
+        let lock = File::open(root.join(format!("{slot}.lock")));
+        lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+    };
+    let mark = format!("{MARK}={}/", root.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let process = entry?.path();
+        // Most are not processes, are gone by now, or are another user's.
+        let environ = fs::read(process.join("environ")).unwrap_or_default();
+        let slot = environ.split(|&byte| byte == 0).find_map(|pair| pair.strip_prefix(mark.as_bytes()));
+        if slot.is_some_and(|slot| !held(&String::from_utf8_lossy(slot))) {
+            found.push(format!("process {}", process.display()));
+        }
+    }
+    for entry in fs::read_dir("/sys/class/net")? {
+        let link = entry?.file_name().to_string_lossy().into_owned();
+        if link.strip_prefix(BRIDGE).is_some_and(|slot| !held(slot)) {
+            found.push(format!("link {link}"));
+        }
+    }
+    for slot in SLOTS {
+        let dir = root.join(slot.to_string());
+        if dir.exists() && !held(&slot.to_string()) {
+            found.push(format!("directory {}", dir.display()));
+        }
+    }
+    Ok(found)
 }
 
 fn take_slot(root: &Path) -> Result<(u8, File)> {
