@@ -26,13 +26,16 @@ pub struct Installation {
 }
 
 impl Installation {
+    /// Reads the installation and changes nothing. Before the operator's first run there is no key, and any will do: nothing
+    /// on a host has been marked with one.
+    pub async fn find(client: &Client, system_namespace: &str) -> Result<Self, Error> {
+        let key = read(&Api::namespaced(client.clone(), system_namespace)).await?.unwrap_or_default();
+        Ok(Self { id: id(client).await?, key: HashKey::new(key) })
+    }
+
     /// Reads the installation; makes its key the first time.
     pub async fn load(client: &Client, system_namespace: &str) -> Result<Self, Error> {
-        let kube_system = Api::<Namespace>::all(client.clone())
-            .get("kube-system")
-            .await
-            .map_err(|error| Error::api("read namespace kube-system", error))?;
-        let id = kube_system.metadata.uid.unwrap_or_default();
+        let id = id(client).await?;
         let secrets = Api::namespaced(client.clone(), system_namespace);
         let key = match read(&secrets).await? {
             Some(key) => key,
@@ -40,6 +43,14 @@ impl Installation {
         };
         Ok(Self { id, key: HashKey::new(key) })
     }
+}
+
+async fn id(client: &Client) -> Result<String, Error> {
+    let kube_system = Api::<Namespace>::all(client.clone())
+        .get("kube-system")
+        .await
+        .map_err(|error| Error::api("read namespace kube-system", error))?;
+    Ok(kube_system.metadata.uid.unwrap_or_default())
 }
 
 async fn read(secrets: &Api<Secret>) -> Result<Option<[u8; 32]>, Error> {

@@ -5,6 +5,7 @@ mod crds;
 mod import;
 mod input;
 mod logging;
+mod plan;
 pub mod run;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   slipway import compose docker-compose.yml > service.yaml
   slipway check -f service.yaml
+  slipway plan -f service.yaml
   slipway crds | kubectl apply --server-side -f -
   kubectl create namespace slipway-system
   slipway run";
@@ -34,6 +36,7 @@ enum Command {
     Run(Box<run::Args>),
     Crds(crds::Args),
     Check(check::Args),
+    Plan(plan::Args),
     Import(import::Args),
 }
 
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Crds(args) => crds::run(&args),
         Command::Check(args) => return check::run(&args),
+        Command::Plan(args) => return plan::run(&args),
         Command::Import(args) => return import::run(args),
     };
     match outcome {

@@ -1,7 +1,7 @@
 //! `slipway run`: the operator.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +91,8 @@ async fn operate(args: Args) -> Result<()> {
     let listener = health::bind(args.metrics_address)
         .await
         .with_context(|| format!("cannot listen on {}; see --metrics-address", args.metrics_address))?;
-    let client = Client::try_from(config(&args).await?).context("cannot use this kubeconfig")?;
+    let client = Client::try_from(config(args.kubeconfig.as_deref(), args.context.as_deref()).await?)
+        .context("cannot use this kubeconfig")?;
     let served = CancellationToken::new();
     let health = tokio::spawn(health::serve(listener, waits.clone(), metrics.clone(), served.clone()));
     let settings = Settings {
@@ -111,13 +112,13 @@ async fn operate(args: Args) -> Result<()> {
 }
 
 /// The service account in a Pod, if nothing else is named; else what kubectl would use.
-async fn config(args: &Args) -> Result<Config> {
-    let named = args.kubeconfig.is_some() || args.context.is_some();
+pub(super) async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config> {
+    let named = kubeconfig.is_some() || context.is_some();
     let mut config = if !named && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         Config::incluster().context("cannot use the Pod's service account")?
     } else {
-        let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-        match &args.kubeconfig {
+        let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        match kubeconfig {
             Some(path) => {
                 let file = Kubeconfig::read_from(path).with_context(|| format!("cannot read {}", path.display()))?;
                 Config::from_custom_kubeconfig(file, &options).await

@@ -233,7 +233,8 @@ fn may_use(service: &ContainerService, node: &Node) -> bool {
     }
 }
 
-fn secret_name(node: &Node) -> Option<&str> {
+/// The Secret that the endpoint needs.
+pub(crate) fn secret_name(node: &Node) -> Option<&str> {
     let docker = &node.spec.docker;
     let tls = docker.tls.as_ref().map(|tls| &tls.secret_ref);
     let ssh = docker.ssh.as_ref().map(|ssh| &ssh.secret_ref);
@@ -241,7 +242,7 @@ fn secret_name(node: &Node) -> Option<&str> {
 }
 
 /// The address with the credentials that the endpoint's Secret holds.
-fn address(endpoint: &Endpoint, secret: Option<Secret>) -> Result<Address, Error> {
+pub(crate) fn address(endpoint: &Endpoint, secret: Option<Secret>) -> Result<Address, Error> {
     Ok(match endpoint.clone() {
         Endpoint::Unix { path } => Address::Unix(path),
         Endpoint::PlainTcp { host, port } => Address::PlainTcp { host, port },

@@ -1,7 +1,7 @@
 //! `slipway check`: what is wrong with objects, found without a cluster, in the words of the operator.
 
 mod kinds;
-mod objects;
+pub(super) mod objects;
 mod schema;
 
 use std::io::Write;
@@ -94,6 +94,18 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 fn counted(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// Prints what is wrong to stderr, for commands that need what is right. Says whether anything is.
+pub(super) fn complain(inputs: &[Input]) -> bool {
+    let findings = check(inputs).findings;
+    findings.iter().for_each(|located| eprintln!("{}", line(located)));
+    findings.iter().any(|located| located.finding.severity == Severity::Error)
+}
+
+/// The documents of a file that can be read.
+pub(super) fn documents(input: &Input) -> Vec<yaml::Document> {
+    yaml::documents(&input.text).unwrap_or_default()
 }
 
 /// What came of a check.

@@ -9,18 +9,18 @@ use slipway_plan::formats::yaml::Document;
 
 /// One object of a file.
 #[derive(Debug)]
-pub(super) struct Object<'a> {
+pub(in crate::cli) struct Object<'a> {
     /// Index of the file.
-    pub(super) file: usize,
+    pub(in crate::cli) file: usize,
     /// The document that it is in.
-    pub(super) document: &'a Document,
+    pub(in crate::cli) document: &'a Document,
     /// Field path of the object in the document: empty, or `items[n]` of a List.
-    pub(super) base: String,
-    pub(super) value: &'a Value,
+    pub(in crate::cli) base: String,
+    pub(in crate::cli) value: &'a Value,
 }
 
 impl Object<'_> {
-    pub(super) fn text(&self, key: &str) -> &str {
+    pub(in crate::cli) fn text(&self, key: &str) -> &str {
         self.value.get(key).and_then(Value::as_str).unwrap_or_default()
     }
 
@@ -28,20 +28,20 @@ impl Object<'_> {
         self.value.get("metadata").and_then(|metadata| metadata.get(key)).and_then(Value::as_str).unwrap_or_default()
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::cli) fn name(&self) -> &str {
         self.metadata("name")
     }
 
-    pub(super) fn namespace(&self) -> &str {
+    pub(in crate::cli) fn namespace(&self) -> &str {
         self.metadata("namespace")
     }
 
-    pub(super) fn is_ours(&self) -> bool {
+    pub(in crate::cli) fn is_ours(&self) -> bool {
         self.text("apiVersion").split_once('/').is_some_and(|(group, _)| group == slipway_api::GROUP)
     }
 
     /// The field path from the document's root.
-    pub(super) fn path(&self, path: &str) -> String {
+    pub(in crate::cli) fn path(&self, path: &str) -> String {
         match (self.base.is_empty(), path.is_empty()) {
             (true, _) => path.to_owned(),
             (false, true) => self.base.clone(),
@@ -51,7 +51,7 @@ impl Object<'_> {
 }
 
 /// The objects of a document: itself, or the items of a List.
-pub(super) fn of_document(file: usize, document: &Document) -> Vec<Object<'_>> {
+pub(in crate::cli) fn of_document(file: usize, document: &Document) -> Vec<Object<'_>> {
     let items = document.value.get("items").and_then(Value::as_array);
     match (document.value.get("kind").and_then(Value::as_str), items) {
         (Some("List"), Some(items)) => {
@@ -66,12 +66,12 @@ type Data = BTreeMap<String, Vec<u8>>;
 
 /// Secrets and ConfigMaps of the files, by kind, namespace and name. An object without a namespace is in any.
 #[derive(Default)]
-pub(super) struct Sources {
+pub(in crate::cli) struct Sources {
     objects: Vec<(NeedKind, String, String, Data)>,
 }
 
 impl Sources {
-    pub(super) fn add(&mut self, object: &Object<'_>) {
+    pub(in crate::cli) fn add(&mut self, object: &Object<'_>) {
         let kind = match (object.text("apiVersion"), object.text("kind")) {
             ("v1", "Secret") => NeedKind::Secret,
             ("v1", "ConfigMap") => NeedKind::ConfigMap,
@@ -89,7 +89,7 @@ impl Sources {
     }
 
     /// The data of an object that one in `namespace` refers to.
-    pub(super) fn get(&self, kind: NeedKind, namespace: &str, name: &str) -> Option<&Data> {
+    pub(in crate::cli) fn get(&self, kind: NeedKind, namespace: &str, name: &str) -> Option<&Data> {
         let fits = |theirs: &str| theirs == namespace || theirs.is_empty() || namespace.is_empty();
         let found = self.objects.iter().find(|(k, ns, n, _)| *k == kind && n == name && fits(ns));
         found.map(|(_, _, _, data)| data)
