@@ -226,7 +226,7 @@ async fn events_resume_without_loss() {
         assert_eq!(events.action().await, action);
     }
     engine.trouble(Trouble::Restart).await;
-    let mut events = Lines::open(&client, &format!("/events?since=0&until=9999999&{filters}")).await;
+    let mut events = Lines::open(&client, &format!("/events?since=1&until=9999999&{filters}")).await;
     assert_eq!(events.next().await.unwrap(), None, "an engine that was killed keeps no events");
 }
 
@@ -298,11 +298,21 @@ async fn what_leaks_and_what_is_touched_is_seen() {
     assert_eq!(engine.left_of("me").into_iter().collect::<Vec<_>>(), ["container a1"]);
     engine.assert_no_duplicate("me");
     assert_eq!(engine.foreign_to("me"), before);
-    assert_eq!(start(&client, "other").await, 204);
+    assert_eq!(client.post("/containers/other/rename?name=renamed", Value::Null).await.0, 204);
     assert_ne!(engine.foreign_to("me"), before);
     make(&client, "a2", json!({ "Image": "web:1", "Labels": mine })).await;
     let twice = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| engine.assert_no_duplicate("me")));
     twice.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_fork_goes_its_own_way() {
+    let (engine, client) = engine().await;
+    make(&client, "a1", json!({ "Image": "web:1" })).await;
+    let fork = engine.fork().await.unwrap();
+    assert_eq!(fork.containers(), engine.containers());
+    assert_eq!(start(&Client { socket: fork.socket() }, "a1").await, 204);
+    assert_eq!(engine.container("a1").unwrap().status, "created");
 }
 
 #[tokio::test(flavor = "multi_thread")]

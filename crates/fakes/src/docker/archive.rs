@@ -41,12 +41,9 @@ impl Engine {
             return Err(Refusal::new(404, format!("Could not find the file {shown} in container {name}")));
         }
         match mount {
-            Some(mount) if !mount.writable => return Err(Refusal::new(403, "mounted volume is marked read-only")),
+            Some(mount) if !mount.writable => return Err(Refusal::new(500, "mounted volume is marked read-only")),
             None if container.host_config["ReadonlyRootfs"] == true => {
-                return Err(Refusal::new(
-                    if self.version.is_new() { 403 } else { 500 },
-                    "container rootfs is marked read-only",
-                ));
+                return Err(Refusal::new(500, "container rootfs is marked read-only"));
             }
             _ => {}
         }

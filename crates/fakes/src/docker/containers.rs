@@ -11,7 +11,7 @@ use super::engine::{Engine, no_container, time_text};
 use super::http::{Answer, Filters, Refusal, Reply, Request};
 use super::image::Stream;
 use super::lifecycle::State;
-use super::networks::fixed_address;
+use super::networks::{fixed_address, is_predefined};
 
 /// What a real engine fills in where the request says nothing (taken from an inspect of Docker 20.10).
 const HOST_CONFIG: &str = include_str!("host_config.json");
@@ -19,6 +19,7 @@ const HOST_CONFIG: &str = include_str!("host_config.json");
 const API_MANY_NETWORKS: u32 = 44;
 
 /// A container.
+#[derive(Clone)]
 pub(super) struct Container {
     pub(super) id: String,
     pub(super) name: String,
@@ -48,6 +49,8 @@ pub(super) struct Endpoint {
     pub(super) settings: Value,
     /// It is on the network now.
     pub(super) up: bool,
+    /// Before 25, the engine adds the container's short ID to the aliases when it tries to join, and it stays.
+    pub(super) has_own_alias: bool,
     pub(super) network_id: String,
     pub(super) id: String,
     pub(super) ipv4: Option<Ipv4Addr>,
@@ -56,7 +59,7 @@ pub(super) struct Endpoint {
 impl Endpoint {
     pub(super) fn new(settings: &Value) -> Self {
         let settings = settings.clone();
-        Self { settings, up: false, network_id: String::new(), id: String::new(), ipv4: None }
+        Self { settings, up: false, has_own_alias: false, network_id: String::new(), id: String::new(), ipv4: None }
     }
 
     pub(super) fn join(&mut self, network_id: &str, id: String) {
@@ -267,7 +270,8 @@ impl Engine {
         if asked.len() > 1 && api < API_MANY_NETWORKS {
             let mut names: Vec<_> = asked.keys().cloned().collect();
             names.sort();
-            let message = format!("Container cannot be connected to network endpoints: {}", names.join(", "));
+            let how = if self.version.is_new() { "created with multiple network" } else { "connected to network" };
+            let message = format!("Container cannot be {how} endpoints: {}", names.join(", "));
             return Err(Refusal::new(400, message));
         }
         if self.version.is_new() {
@@ -373,7 +377,7 @@ impl Engine {
 
     pub(super) fn container_list(&self, request: &Request) -> Reply {
         let filters = request.filters()?;
-        filters.only(&[
+        let known = [
             "ancestor",
             "before",
             "expose",
@@ -389,7 +393,8 @@ impl Engine {
             "since",
             "status",
             "volume",
-        ])?;
+        ];
+        filters.only(&known, self.version.is_new())?;
         let all = request.flag("all") || !filters.values("status").is_empty();
         let mut found: Vec<_> = self
             .containers
@@ -476,8 +481,7 @@ impl Engine {
                 "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "MacAddress": "", "DriverOpts": null,
             });
             overlay(&mut settings, &endpoint.settings);
-            // Before 25, the engine adds the container's short ID to the aliases on networks of users.
-            if !self.version.is_new() && endpoint.up && !matches!(name.as_str(), "bridge" | "host" | "none") {
+            if !self.version.is_new() && endpoint.has_own_alias && !is_predefined(name) {
                 let mut aliases = settings["Aliases"].as_array().cloned().unwrap_or_default();
                 aliases.push(container.id[..12].into());
                 settings["Aliases"] = aliases.into();
@@ -505,7 +509,9 @@ impl Engine {
             message: format!("Error when allocating new name: {}", refusal.message),
             ..refusal
         };
-        check_name(&to).map_err(because)?;
+        check_name(&to).map_err(|refusal| {
+            because(Refusal { message: refusal.message.replace(&format!("({to})"), &format!("(/{to})")), ..refusal })
+        })?;
         self.check_name_is_free(&to, &id).map_err(because)?;
         self.container_mut(&id)?.name = to;
         let now = self.now();
@@ -534,6 +540,12 @@ impl Engine {
         if container.is_up() || container.state.restarting() {
             if !request.flag("force") {
                 let message = match (self.version.is_new(), container.state.status.as_str()) {
+                    (true, "paused") => {
+                        format!(
+                            "cannot remove container \"/{}\": container is paused and must be unpaused first",
+                            container.name
+                        )
+                    }
                     (true, status) => format!(
                         "cannot remove container \"/{}\": container is {status}: stop the container before removing or force remove",
                         container.name

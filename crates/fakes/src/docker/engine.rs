@@ -57,6 +57,7 @@ impl Version {
 }
 
 /// An image on the engine.
+#[derive(Clone)]
 pub(super) struct Stored {
     pub(super) image: Image,
     pub(super) tags: BTreeSet<String>,
@@ -65,6 +66,7 @@ pub(super) struct Stored {
 }
 
 /// The engine's whole state. Everything in it is done at once, under one lock.
+#[derive(Clone)]
 pub(super) struct Engine {
     pub(super) version: Version,
     pub(super) id: String,
@@ -106,6 +108,11 @@ impl Engine {
         };
         engine.make_default_networks();
         engine
+    }
+
+    /// Another engine in the same state. Nobody follows its events yet.
+    pub(super) fn fork(&self) -> Self {
+        Self { subscribers: Vec::new(), ..self.clone() }
     }
 
     /// The engine's time.

@@ -177,9 +177,10 @@ impl Filters {
     }
 
     /// Fails on filters that are not among the known ones.
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
+    pub(super) fn only(&self, known: &[&str], is_new: bool) -> Result<(), Refusal> {
+        let invalid = if is_new { "invalid" } else { "Invalid" };
         match self.0.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(name) => Err(Refusal::new(400, format!("invalid filter '{name}'"))),
+            Some(name) => Err(Refusal::new(400, format!("{invalid} filter '{name}'"))),
             None => Ok(()),
         }
     }

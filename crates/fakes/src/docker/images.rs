@@ -128,8 +128,8 @@ impl Engine {
     }
 
     pub(super) fn image_remove(&mut self, name: &str, request: &Request) -> Reply {
-        let id = self.find_image(name)?;
         let reference = Reference::parse(name);
+        let id = self.find_image(name).map_err(|_| Refusal::new(404, format!("No such image: {reference}")))?;
         let by_id = name == id || !self.images[&id].tags.contains(&reference.to_string()) && reference.digest.is_none();
         let users: Vec<_> = self.containers.values().filter(|container| container.image_id == id).collect();
         let short = &id["sha256:".len()..][..12];

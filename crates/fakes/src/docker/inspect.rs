@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde_json::Value;
 use slipway_api::labels;
 
@@ -32,7 +33,8 @@ pub struct Seen {
     pub volumes: Vec<String>,
 }
 
-/// Everything on an engine that is not of one installation; two of it are equal if nothing of it was touched.
+/// Everything on an engine that is not of one installation; two of it are equal if nothing of it was made, changed, renamed or
+/// removed. Whether something runs is left out: that changes when the engine restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foreign(BTreeMap<String, String>);
 
@@ -165,6 +167,17 @@ impl FakeDocker {
         assert!(orphans.is_empty(), "helper volumes of no container: {orphans:?}");
     }
 
+    /// The named volumes of an installation, and when each was made.
+    pub fn named_volumes(&self, installation: &str) -> BTreeMap<String, Timestamp> {
+        self.host.see(|engine| {
+            let named = engine
+                .volumes
+                .iter()
+                .filter(|(_, volume)| is_of(&volume.labels, installation) && volume.labels.get(labels::ROLE).is_none());
+            named.map(|(name, volume)| (name.clone(), volume.created)).collect()
+        })
+    }
+
     /// Everything that is not of an installation.
     pub fn foreign_to(&self, installation: &str) -> Foreign {
         let things = self.host.see(things);
@@ -176,14 +189,8 @@ impl FakeDocker {
 /// Everything on the engine but images: what it is, its labels, and all that can be changed about it.
 fn things(engine: &Engine) -> Vec<(String, Value, String)> {
     let containers = engine.containers.values().map(|container| {
-        let state = format!(
-            "{} {} {:?} {} {:?}",
-            container.id,
-            container.state.status,
-            container.state.started,
-            container.host_config,
-            container.endpoints.keys().collect::<Vec<_>>()
-        );
+        let networks: Vec<_> = container.endpoints.keys().collect();
+        let state = format!("{} {} {networks:?}", container.id, container.host_config);
         (format!("container {}", container.name), container.labels().clone(), state)
     });
     let networks = engine

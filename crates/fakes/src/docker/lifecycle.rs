@@ -9,7 +9,7 @@ use super::containers::{Container, Published};
 use super::engine::{Engine, time_text};
 use super::http::{Answer, Refusal, Reply, Request};
 use super::image::{self, Behaviour};
-use super::networks::no_network;
+use super::networks::{is_predefined, no_network};
 
 /// First pause of the restart policy; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -29,6 +29,7 @@ pub(super) enum Transition {
 }
 
 /// State of a container.
+#[derive(Clone)]
 pub(super) struct State {
     /// The engine's word.
     pub(super) status: String,
@@ -46,6 +47,7 @@ pub(super) struct State {
 }
 
 /// Health of a container.
+#[derive(Clone)]
 pub(super) struct Health {
     pub(super) status: &'static str,
     output: Option<String>,
@@ -182,7 +184,14 @@ impl Engine {
         let behaviour = self.behaviour(&self.containers[id]);
         let joined = self.join(at, id).and_then(|()| self.publish(id)).map_err(|refusal| (128, refusal));
         let run = joined.and_then(|()| match &behaviour.start_error {
-            Some((status, code, message)) => Err((*code, Refusal::new(*status, message.clone()))),
+            Some((status, code, message)) => {
+                let task = if self.version.is_new() && message.starts_with("failed to create shim task") {
+                    "failed to create task for container: "
+                } else {
+                    ""
+                };
+                Err((*code, Refusal::new(*status, format!("{task}{message}"))))
+            }
             None => Ok(()),
         });
         if let Err((code, refusal)) = run {
@@ -236,9 +245,15 @@ impl Engine {
         }
         let endpoints = self.containers[id].endpoints.clone();
         for (name, endpoint) in endpoints.into_iter().filter(|(_, endpoint)| !endpoint.up) {
-            let network_id = self.find_network(&name, |matches| {
+            // A container that was on a network of a user sticks to it: another one of the same name is not taken for it.
+            let wanted =
+                if is_predefined(&name) || endpoint.network_id.is_empty() { &name } else { &endpoint.network_id };
+            let network_id = self.find_network(wanted, |matches| {
                 format!("network {name} is ambiguous ({matches} matches found on name)")
             })?;
+            if let Some(endpoint) = self.container_mut(id)?.endpoints.get_mut(&name) {
+                endpoint.has_own_alias = true;
+            }
             let ipv4 = self.address_for(&network_id, &endpoint.settings)?;
             let endpoint_id = self.new_id("endpoint");
             let driver = self.networks.get(&network_id).ok_or_else(|| no_network(&name))?.driver.clone();
@@ -381,18 +396,19 @@ impl Engine {
     /// Stops a container that is up. One that ignores the signal is killed at once: the fake does not wait for the grace.
     fn stop(&mut self, id: &str) {
         let Some(container) = self.containers.get(id) else { return };
-        let code = self.behaviour(container).stop_code;
+        let signal = stop_signal(&container.config);
+        let code = if signal == "9" { 137 } else { self.behaviour(container).stop_code };
         let paused = container.state.status == "paused";
         let now = self.now();
         if container.state.restarting() {
             self.end_by_hand(id);
             return;
         }
-        self.emit_container(now, "kill", id, &json!({ "signal": "15" }));
+        self.emit_container(now, "kill", id, &json!({ "signal": signal }));
         if paused {
             self.emit_container(now, "unpause", id, &json!({}));
         }
-        if code == 137 {
+        if code == 137 && signal != "9" {
             self.emit_container(now, "kill", id, &json!({ "signal": "9" }));
         }
         if let Some(container) = self.containers.get_mut(id) {
@@ -538,6 +554,21 @@ impl Engine {
         }
         self.settle();
     }
+}
+
+/// The number of the signal that stops a container.
+fn stop_signal(config: &Value) -> String {
+    let number = match config["StopSignal"].as_str().unwrap_or_default().trim_start_matches("SIG") {
+        "" | "TERM" => "15",
+        "HUP" => "1",
+        "INT" => "2",
+        "QUIT" => "3",
+        "KILL" => "9",
+        "USR1" => "10",
+        "USR2" => "12",
+        number => number,
+    };
+    number.to_owned()
 }
 
 /// Whether the restart policy starts it again.

@@ -62,9 +62,17 @@ impl FakeDocker {
 
     /// Starts an engine that pulls from this registry.
     pub async fn start_with(version: Version, registry: Registry) -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("docker").tempdir()?;
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let engine = Engine::new(version, &number.to_string(), registry);
+        Self::serve(Engine::new(version, &number.to_string(), registry)).await
+    }
+
+    /// Starts another engine in the same state, with the same registry: containers, IDs, time and all, but no faults.
+    pub async fn fork(&self) -> io::Result<Self> {
+        Self::serve(self.host.see(Engine::fork)).await
+    }
+
+    async fn serve(engine: Engine) -> io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("docker").tempdir()?;
         let host = Host::new(engine, directory.path().join("docker.sock"));
         let mut tasks = JoinSet::new();
         tasks.spawn(host.clone().listen_unix());

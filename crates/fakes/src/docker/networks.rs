@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::containers::{Container, Endpoint, overlay};
-use super::engine::{Engine, labels_of, no_container, time_text};
+use super::engine::{Engine, labels_of, time_text};
 use super::http::{Answer, Refusal, Reply, Request};
 
 /// A network.
+#[derive(Clone)]
 pub(super) struct Network {
     pub(super) name: String,
     pub(super) driver: String,
@@ -55,7 +56,7 @@ impl Engine {
 
     pub(super) fn network_list(&self, request: &Request) -> Reply {
         let filters = request.filters()?;
-        filters.only(&["name", "id", "label", "driver", "type", "scope", "dangling"])?;
+        filters.only(&["name", "id", "label", "driver", "type", "scope", "dangling"], self.version.is_new())?;
         let networks: Vec<_> = self
             .networks
             .iter()
@@ -196,27 +197,30 @@ impl Engine {
 
     pub(super) fn network_connect(&mut self, name: &str, request: &Request) -> Reply {
         let body = request.json()?;
-        let (id, container_id) = self.network_and_container(name, &body)?;
-        let network = &self.networks[&id];
-        let network_name = network.name.clone();
-        let container = self.containers.get(&container_id).ok_or_else(|| no_container(&container_id))?;
-        let running = container.is_up();
-        if running && container.endpoints.get(&network_name).is_some_and(|endpoint| endpoint.up) {
-            let message = format!("endpoint with name {} already exists in network {network_name}", container.name);
-            return Err(Refusal::new(403, message));
-        }
+        let container_id = self.find_container(body["Container"].as_str().unwrap_or_default())?;
+        let container = &self.containers[&container_id];
+        let (running, container_name) = (container.is_up(), container.name.clone());
         let settings = &body["EndpointConfig"];
         let mut endpoint = Endpoint::new(settings);
+        let (id, network_name) = match self.find_connected(name) {
+            Ok(id) => (id.clone(), self.networks[&id].name.clone()),
+            // Of a container that does not run, the engine only notes the name; its start fails then.
+            Err(refusal) if refusal.status == 404 && !running => (String::new(), name.to_owned()),
+            Err(refusal) => return Err(refusal),
+        };
+        endpoint.has_own_alias = !id.is_empty();
+        if running && self.containers[&container_id].endpoints.get(&network_name).is_some_and(|endpoint| endpoint.up) {
+            let message = format!("endpoint with name {container_name} already exists in network {network_name}");
+            return Err(Refusal::new(403, message));
+        }
         if running {
             endpoint.ipv4 = self.address_for(&id, settings)?;
             endpoint.join(&id, self.new_id("endpoint"));
         }
-        let driver = self.networks[&id].driver.clone();
-        if let Some(container) = self.containers.get_mut(&container_id) {
-            container.endpoints.insert(network_name.clone(), endpoint);
-        }
+        self.container_mut(&container_id)?.endpoints.insert(network_name.clone(), endpoint);
         if running {
             let now = self.now();
+            let driver = &self.networks[&id].driver;
             let attributes = json!({ "container": container_id, "name": network_name, "type": driver });
             self.emit(now, "network", "connect", &id, &attributes);
         }
@@ -225,13 +229,14 @@ impl Engine {
 
     pub(super) fn network_disconnect(&mut self, name: &str, request: &Request) -> Reply {
         let body = request.json()?;
-        let (id, container_id) = self.network_and_container(name, &body)?;
+        let container_id = self.find_container(body["Container"].as_str().unwrap_or_default())?;
+        let id = self.find_connected(name)?;
         let network = &self.networks[&id];
         let (network_name, driver) = (network.name.clone(), network.driver.clone());
-        let is_new = self.version.is_new();
-        let container = self.containers.get_mut(&container_id).ok_or_else(|| no_container(&container_id))?;
+        let container = self.container_mut(&container_id)?;
+        let running = container.is_up();
         let Some(endpoint) = container.endpoints.remove(&network_name) else {
-            let the = if is_new { "" } else { "the " };
+            let the = if running { "" } else { "the " };
             let message = format!("container {container_id} is not connected to {the}network {network_name}");
             return Err(Refusal::new(500, message));
         };
@@ -243,12 +248,8 @@ impl Engine {
         Ok(Answer::Empty(200))
     }
 
-    fn network_and_container(&self, name: &str, body: &Value) -> Result<(String, String), Refusal> {
-        let wanted = body["Container"].as_str().unwrap_or_default();
-        let container = self.find_container(wanted);
-        let id = self
-            .find_network(name, |matches| format!("network {name} is ambiguous ({matches} matches found on name)"))?;
-        container.map(|container| (id, container))
+    fn find_connected(&self, name: &str) -> Result<String, Refusal> {
+        self.find_network(name, |matches| format!("network {name} is ambiguous ({matches} matches found on name)"))
     }
 
     /// By ID, name or the beginning of an ID.
@@ -325,7 +326,8 @@ pub(super) fn no_network(name: &str) -> Refusal {
     Refusal::new(404, format!("network {name} not found"))
 }
 
-fn is_predefined(name: &str) -> bool {
+/// One of the networks that every engine has.
+pub(super) fn is_predefined(name: &str) -> bool {
     matches!(name, "bridge" | "host" | "none" | "default")
 }
 

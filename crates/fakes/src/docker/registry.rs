@@ -102,10 +102,9 @@ impl Registry {
         let domain = reference.domain();
         let host = state.hosts.get(domain).cloned().unwrap_or_default();
         if host.availability == Availability::Down {
-            return Err(Refusal::new(
-                500,
-                format!("Get \"https://{domain}/v2/\": dial tcp 127.0.0.1:1: connect: connection refused"),
-            ));
+            let scheme = if domain.starts_with("127.") { "http" } else { "https" };
+            let message = format!("Get \"{scheme}://{domain}/v2/\": dial tcp 127.0.0.1:1: connect: connection refused");
+            return Err(Refusal::new(500, message));
         }
         if let Some((username, password)) = &host.login {
             match login {

@@ -10,6 +10,7 @@ use super::engine::{Engine, labels_of};
 use super::http::{Answer, Refusal, Reply, Request};
 
 /// A volume and the files in it.
+#[derive(Clone)]
 pub(super) struct Volume {
     pub(super) labels: Value,
     pub(super) driver: String,
@@ -22,7 +23,7 @@ pub(super) struct Volume {
 impl Engine {
     pub(super) fn volume_list(&self, request: &Request) -> Reply {
         let filters = request.filters()?;
-        filters.only(&["name", "label", "dangling", "driver"])?;
+        filters.only(&["name", "label", "dangling", "driver"], self.version.is_new())?;
         let volumes: Vec<_> = self
             .volumes
             .iter()

@@ -9,7 +9,6 @@ mod change;
 mod conflict;
 mod deletion;
 mod drift;
-mod foreseen;
 mod image;
 mod install;
 mod placing;
