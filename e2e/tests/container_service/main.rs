@@ -3,6 +3,9 @@
 mod changes;
 mod conflicts;
 mod crash;
+mod hostile;
+mod hosts;
+mod images;
 mod lifecycle;
 mod site;
 

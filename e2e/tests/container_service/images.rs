@@ -1,0 +1,90 @@
+//! Images: logins, digests that all hosts share, registries that fail, disks that are full.
+
+use anyhow::{Context, Result, ensure};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use slipway_e2e::lab::{DockerHost, HostOptions, Image, Part, Registry, can_run};
+
+use crate::on_site;
+use crate::site::{Site, inspect, runs};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_needs_its_login_says_what_is_wrong_and_goes_on_when_it_is_mended() -> Result<()> {
+    if !can_run(&[Part::Registry]) {
+        return Ok(());
+    }
+    on_site(async |ns| {
+        let registry = Registry::start().await?;
+        let site = Site::with_hosts(ns, 2).await?;
+        for host in &site.hosts {
+            host.trust(&registry.address())?;
+        }
+        let digest = registry.push(site.host(), &Image::new("lab/one:1"), "web:1").await?;
+        let spec = |image: &str| {
+            json!({
+                "compose": {"services": {"web": {"image": registry.reference(image)}}},
+                "imagePullSecrets": [{"name": "login"}],
+            })
+        };
+        site.ns.create_secret(&registry.pull_secret("login", false)).await?;
+        site.apply("app", &spec("web:1")).await?;
+        let message = site.not_ready("app", "ImageDenied").await?;
+        ensure!(message.contains("web:1"), "{message}");
+
+        let right = registry.pull_secret("login", true);
+        let secrets = site.ns.api::<k8s_openapi::api::core::v1::Secret>();
+        let patch = Patch::Merge(json!({"data": right.data}));
+        secrets.patch("login", &PatchParams::default(), &patch).await?;
+        let object = site.ready("app").await?;
+        let images = object.status.context("no status")?.images;
+        ensure!(images.len() == 1 && images[0].digest == digest, "{images:?}, pushed {digest}");
+        for host in &site.hosts {
+            let container = inspect(host, "app-web-1").await?;
+            let image = host.docker()?.inspect_image(&container.image.context("no image")?).await?;
+            ensure!(image.repo_digests.unwrap_or_default().iter().any(|it| it.ends_with(&digest)), "another image");
+        }
+
+        site.apply("none", &spec("nothing:1")).await?;
+        let message = site.not_ready("none", "ImageNotFound").await?;
+        ensure!(message.contains("nothing:1"), "{message}");
+        site.delete("none").await?;
+
+        registry.stop();
+        site.apply("away", &spec("other:1")).await?;
+        site.not_ready("away", "RegistryUnreachable").await?;
+        ensure!(site.containers(site.host(), "app").await?.values().all(runs), "the outage has touched what runs");
+        registry.resume().await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_is_named_and_waited_for() -> Result<()> {
+    if !can_run(&[Part::Registry]) {
+        return Ok(());
+    }
+    on_site(async |ns| {
+        let registry = Registry::start().await?;
+        let pusher = DockerHost::start().await?;
+        let big: Vec<u8> = (0..24_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        registry.push(&pusher, &Image::new("lab/big:1").file("/big", big, 0o644), "big:1").await?;
+        let host = DockerHost::with(HostOptions { disk: Some(96), ..HostOptions::default() }).await?;
+        host.trust(&registry.address())?;
+        ns.create(&host.unix_node("h0")).await?;
+        ns.create_secret(&registry.pull_secret("login", true)).await?;
+        let operator = ns.operator().await?;
+        let site = Site { ns, hosts: vec![host], operator };
+        site.host().fill_disk(4096)?;
+        let spec = json!({
+            "compose": {"services": {"web": {"image": registry.reference("big:1")}}},
+            "imagePullSecrets": [{"name": "login"}],
+        });
+        site.apply("app", &spec).await?;
+        site.not_ready("app", "DiskFull").await?;
+        site.host().free_disk()?;
+        site.ready("app").await?;
+        Ok(())
+    })
+    .await
+}
