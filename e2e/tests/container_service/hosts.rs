@@ -161,14 +161,25 @@ async fn a_node_that_is_deleted_and_made_again_finds_its_services() -> Result<()
         let site = Site::with_hosts(ns, 1).await?;
         site.apply("app", &web()).await?;
         site.ready("app").await?;
+        let first = id_of(&site.containers(site.host(), "app").await?, "app-web-1")?;
         let nodes = site.ns.api::<Node>();
+        nodes
+            .patch("h0", &PatchParams::default(), &Patch::Merge(json!({"spec": {"deletion": {"timeout": "3s"}}})))
+            .await?;
         nodes.delete("h0", &DeleteParams::default()).await?;
+        site.ns
+            .wait_for("h0", "waiting for its user", SOON, |it: &Node| {
+                let conditions = it.status.iter().flat_map(|status| &status.conditions);
+                conditions.into_iter().any(|condition| condition.reason == "InUse" && condition.message.contains("app"))
+            })
+            .await?;
         site.ns.wait_gone::<Node>("h0", SOON).await?;
         site.not_ready("app", "NoMatchingNode").await?;
         site.ns.create(&site.host().unix_node("h0")).await?;
         site.ready("app").await?;
         let now = site.containers(site.host(), "app").await?;
         ensure!(now.len() == 1 && now.values().all(runs), "{now:?}");
+        ensure!(id_of(&now, "app-web-1")? == first, "made anew for nothing");
         Ok(())
     })
     .await

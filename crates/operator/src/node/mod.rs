@@ -151,7 +151,7 @@ impl Kind for Nodes {
             Host::Away { message, .. } => {
                 format!("ContainerServices may still run here: {names}; the host cannot be asked: {message}")
             }
-            _ => format!("ContainerServices still run here and are leaving: {names}"),
+            _ => format!("ContainerServices still run here: {names}; delete them, or place them elsewhere"),
         };
         let next = Next::At(pass.now() + Duration::from_secs(2));
         Ok(Cleanup::Wait { reason: "InUse".into(), message, next })

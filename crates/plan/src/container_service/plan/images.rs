@@ -35,6 +35,9 @@ pub fn images_to_resolve(
     old: &ContainerServiceStatus,
     now: Timestamp,
 ) -> BTreeSet<String> {
+    if !nodes.0.values().any(|node| node.matches) {
+        return BTreeSet::new();
+    }
     let asks = |image: &&String| {
         if valid.images.pull_policy == PullPolicy::Never || written_digest(image).is_some() || is_local(image, nodes) {
             return false;

@@ -185,7 +185,8 @@ pub fn plan(
     let turn = rollout::admit(&standings, &unobserved, valid.update.max_unavailable);
 
     let mut plan = Plan {
-        waits: image_waits(&pins),
+        // Where nothing is to run, it does not matter what could not be pulled.
+        waits: if places.chosen.is_empty() { Vec::new() } else { image_waits(&pins) },
         placed: match valid.placement {
             Placement::Each => Vec::new(),
             Placement::Replicas { .. } => places.chosen.iter().map(|name| (*name).to_owned()).collect(),
@@ -251,7 +252,9 @@ impl Plan {
         let Outcome { mut plan, mut waits, summary } = outcome;
         if scene.suspended {
             waits.clear();
-            if plan != HostPlan::default() {
+            // A change that has not begun has no step yet: it waits for its turn, which a suspended host does not get.
+            let behind = summary.ready + summary.tolerated < summary.wanted || summary.updated < summary.wanted;
+            if plan != HostPlan::default() || behind {
                 let message =
                     format!("Node {} is suspended; what should be done there waits for it to be resumed", scene.node);
                 waits.push(Wait { needs_person: true, ..Wait::on(scene.node, "NodeSuspended", message) });
