@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use slipway_drivers::docker::{Address, Connect, Factory};
 use slipway_drivers::{Class, DriverError};
-use support::Dockerd;
+use support::{Dockerd, bound};
 use tempfile::TempDir;
 
 /// An sshd that lets one key in.
@@ -44,7 +44,7 @@ impl Sshd {
         );
         fs::write(path("config"), config).unwrap();
         let log = fs::File::create(path("log")).unwrap();
-        let process = Command::new("/usr/sbin/sshd")
+        let process = bound("/usr/sbin/sshd")
             .args(["-D", "-e", "-f", &path("config")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -262,7 +262,9 @@ async fn a_real_engine_behind_tls_answers_and_refuses() {
     std::fs::write(path("cert"), &identity.cert).unwrap();
     std::fs::write(path("key"), &identity.key).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut dockerd = Command::new("dockerd")
+    // It ends with the test, even if that is killed.
+    let mut dockerd = Command::new("setpriv")
+        .args(["--pdeathsig", "TERM", "dockerd"])
         .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
         // It runs nothing, so it needs no network and must not touch this machine's.
         .args(["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"])

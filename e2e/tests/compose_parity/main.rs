@@ -98,6 +98,13 @@ async fn on(host: DockerHost) -> Result<()> {
         };
         report.extend(differences.into_iter().map(|difference| format!("{}: {difference}", fixture.name)));
     }
+    for fixture in FIXTURES.iter().filter(|fixture| fixture.since > api) {
+        let made = slipway.shows(fixture, &engine).await;
+        let refusal = made.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        if !refusal.contains("this engine speaks") {
+            report.push(format!("{}: not refused for its keys that the engine does not know: {refusal}", fixture.name));
+        }
+    }
     if let Err(error) = slipway.is_seen_by(&compose, &FIXTURES[0], &engine).await {
         report.push(format!("what docker compose shows of Slipway's project: {error:#}"));
     }

@@ -58,7 +58,7 @@ impl Dockerd {
     pub fn launch(&mut self) {
         let log = fs::File::create(self.path("log")).unwrap();
         let namespace = self.namespace.as_deref().expect("an engine of our own");
-        let mut command = Command::new("nsenter");
+        let mut command = bound("nsenter");
         // `ip netns exec` would mount /sys anew and hide cgroup v1.
         command
             .arg(format!("--net=/run/netns/{namespace}"))
@@ -211,7 +211,7 @@ impl Registry {
             path("htpasswd")
         );
         fs::write(path("config.yml"), config).unwrap();
-        let process = Command::new("nsenter")
+        let process = bound("nsenter")
             .arg(format!("--net=/run/netns/{namespace}"))
             .args(["docker-registry", "serve", &path("config.yml")])
             .stdin(Stdio::null())
@@ -265,12 +265,19 @@ impl Drop for Registry {
     }
 }
 
+/// A command that ends with the tests, even if they are killed.
+pub fn bound(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", program]);
+    command
+}
+
 fn missing() -> Option<String> {
     let id = Command::new("id").arg("-u").output().ok()?;
     if String::from_utf8_lossy(&id.stdout).trim() != "0" {
         return Some("this needs root".into());
     }
-    let needed = ["dockerd", "docker", "ip", "nsenter", "busybox", "tar"];
+    let needed = ["dockerd", "docker", "ip", "nsenter", "setpriv", "busybox", "tar"];
     needed.iter().find(|command| !is_installed(command)).map(|command| format!("{command} is not installed"))
 }
 

@@ -9,6 +9,7 @@ mod change;
 mod conflict;
 mod deletion;
 mod drift;
+mod foreseen;
 mod image;
 mod install;
 mod placing;
