@@ -37,7 +37,9 @@ pub fn run(args: &Args) -> Result<()> {
     let began = Instant::now();
     let mut tally = Tally::default();
     tally.check("format", || succeed(cargo(&["fmt", "--all", "--check"])));
-    tally.check("clippy", || succeed(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])));
+    tally.check("clippy", || {
+        succeed(cargo(&["clippy", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"]))
+    });
     tally.check("cargo deny", dependencies);
     tally.check("api and plan without I/O", purity);
     tally.check("generated files", || succeed(cargo(&["xtask", "generate", "--check"])));

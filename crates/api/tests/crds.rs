@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use slipway_api::{ContainerService, Node};
 
 fn schema(kind: &str) -> Value {
-    let crd = slipway_api::crds().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
-    serde_json::to_value(&crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema).unwrap()
+    let crd = slipway_api::crds().into_iter().find(|crd| crd.spec.names.kind == kind).expect("a CRD of the kind");
+    let schema = crd.spec.versions[0].schema.as_ref().expect("a schema");
+    serde_json::to_value(&schema.open_api_v3_schema).expect("a schema is JSON")
 }
 
 /// Every object of a JSON document, with its path.
