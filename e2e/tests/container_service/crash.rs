@@ -202,7 +202,7 @@ async fn every_point(phase: Phase) -> Result<()> {
                 let when = if after { "after" } else { "before" };
                 let name = format!("at{tried}");
                 let outcome = bed.crash_at(phase, point, after, &name);
-                tokio::time::timeout(Duration::from_secs(150), outcome)
+                tokio::time::timeout(Duration::from_secs(300), outcome)
                     .await
                     .unwrap_or_else(|_| Err(anyhow::anyhow!("no end")))
                     .with_context(|| format!("{phase:?}: killed {when} {} no. {}", point.call, point.nth))?;

@@ -12,7 +12,7 @@ use crate::on_site;
 use crate::site::{SLEEPER, SOON, Site, id_of, runs};
 
 /// Within this a host that goes away is noticed; some more, as this machine is busy.
-const NOTICED: Duration = Duration::from_secs(20);
+const NOTICED: Duration = Duration::from_secs(30);
 
 fn web() -> serde_json::Value {
     json!({"compose": {"services": {"web": {"image": SLEEPER}}}, "deletion": {"timeout": "5s"}})
