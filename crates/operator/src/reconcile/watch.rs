@@ -93,7 +93,12 @@ fn told(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => error::told(error),
+        | watcher::Error::WatchFailed(error) => match error {
+            kube::Error::Api(status) if status.code == 404 => {
+                "it is not served: slipway crds | kubectl apply --server-side -f -".into()
+            }
+            other => error::told(other),
+        },
         watcher::Error::WatchError(status) => status.message.clone(),
         watcher::Error::NoResourceVersion => error.to_string(),
     }
