@@ -76,7 +76,8 @@ impl ContainerServices {
 
 /// A valid object, and what goes with it that planning need not know.
 pub struct Validated {
-    valid: Valid,
+    /// What planning works with.
+    pub valid: Valid,
     logins: Vec<slipway_drivers::docker::RegistryLogin>,
 }
 
