@@ -67,7 +67,7 @@ impl Dockerd {
         let client = Client { socket: self.socket() };
         let up = async {
             while client.call("GET", "/_ping", Value::Null).await.is_err() {
-                sleep(Duration::from_millis(50)).await
+                sleep(Duration::from_millis(50)).await;
             }
         };
         let log = || std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();

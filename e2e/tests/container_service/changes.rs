@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::on_site;
 use crate::site::{SLEEPER, Site, exec, id_of, inspect, ready_condition, runs};
 
-fn one(service: Value) -> Value {
+fn one(service: &Value) -> Value {
     json!({"compose": {"services": {"web": service}}})
 }
 
@@ -16,11 +16,11 @@ fn one(service: Value) -> Value {
 async fn a_change_that_fails_is_rolled_back_and_says_why() -> Result<()> {
     on_site(async |ns| {
         let site = Site::with_hosts(ns, 1).await?;
-        site.apply("app", &one(json!({"image": SLEEPER}))).await?;
+        site.apply("app", &one(&json!({"image": SLEEPER}))).await?;
         site.ready("app").await?;
         let good = id_of(&site.containers(site.host(), "app").await?, "app-web-1")?;
 
-        let broken = one(json!({"image": SLEEPER, "command": ["sh", "-c", "echo the disk is on fire >&2; exit 3"]}));
+        let broken = one(&json!({"image": SLEEPER, "command": ["sh", "-c", "echo the disk is on fire >&2; exit 3"]}));
         let object = site.apply("app", &broken).await?;
         let failed = site
             .ns
@@ -48,7 +48,7 @@ async fn a_change_that_fails_is_rolled_back_and_says_why() -> Result<()> {
             .await?;
         ensure!(id_of(&now, "app-web-1")? == good, "it is not the old container that runs");
 
-        site.apply("app", &one(json!({"image": SLEEPER, "environment": {"FIXED": "yes"}}))).await?;
+        site.apply("app", &one(&json!({"image": SLEEPER, "environment": {"FIXED": "yes"}}))).await?;
         let mended = site.ready("app").await?;
         ensure!(mended.status.context("no status")?.failed.is_empty(), "an old failure is kept");
         Ok(())
@@ -171,7 +171,7 @@ async fn a_restart_is_done_once_and_only_when_asked_for() -> Result<()> {
     on_site(async |ns| {
         let site = Site::with_hosts(ns, 1).await?;
         let spec = |at: Option<&str>| {
-            let mut spec = one(json!({"image": SLEEPER}));
+            let mut spec = one(&json!({"image": SLEEPER}));
             if let Some(at) = at {
                 spec["restart"] = json!({"requestedAt": at});
             }

@@ -92,7 +92,8 @@ async fn of_two_that_race_for_a_port_one_runs_and_one_says_so() -> Result<()> {
         let site = Site::with_hosts(ns, 1).await?;
         let spec = json!({"compose": {"services": {"web": {"image": SLEEPER, "ports": ["18081:80"]}}}});
         let (one, two) = tokio::join!(site.apply("one", &spec), site.apply("two", &spec));
-        (one?, two?);
+        one?;
+        two?;
         let (winner, loser) = tokio::select! {
             won = site.ready("one") => (won.map(|_| "one")?, "two"),
             won = site.ready("two") => (won.map(|_| "two")?, "one"),

@@ -126,7 +126,8 @@ impl Bed {
     /// Every call that a phase makes when nothing goes wrong.
     async fn points(&self, phase: Phase) -> Result<Vec<Point>> {
         self.prepare(phase, "clean").await?;
-        (self.engine.reset(), self.api.reset());
+        self.engine.reset();
+        self.api.reset();
         self.trigger(phase, "clean").await?;
         self.settled(phase, "clean").await?;
         let mut counts = BTreeMap::<(bool, String), usize>::new();
@@ -202,7 +203,7 @@ async fn every_point(phase: Phase) -> Result<()> {
                 let when = if after { "after" } else { "before" };
                 let name = format!("at{tried}");
                 let outcome = bed.crash_at(phase, point, after, &name);
-                tokio::time::timeout(Duration::from_secs(300), outcome)
+                tokio::time::timeout(Duration::from_mins(5), outcome)
                     .await
                     .unwrap_or_else(|_| Err(anyhow::anyhow!("no end")))
                     .with_context(|| format!("{phase:?}: killed {when} {} no. {}", point.call, point.nth))?;

@@ -11,13 +11,13 @@ use crate::site::{SLEEPER, Site};
 async fn a_bomb_in_a_config_map_is_refused_and_others_go_on() -> Result<()> {
     on_site(async |ns| {
         let site = Site::with_hosts(ns, 1).await?;
-        let mut bomb = "x-a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for (name, of) in "bcdefghij".chars().zip("abcdefghi".chars()) {
-            bomb +=
-                &format!("x-{name}: &{name} [*{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}]\n");
-        }
-        bomb += "services: {web: {image: a}}\n";
-        let many: String = (0..10_000).map(|n| format!("  s{n}: {{image: a}}\n")).collect();
+        let levels: Vec<String> = "bcdefghij"
+            .chars()
+            .zip("abcdefghi".chars())
+            .map(|(name, of)| format!("x-{name}: &{name} [{}]\n", vec![format!("*{of}"); 10].join(", ")))
+            .collect();
+        let bomb = format!("x-a: &a [x, x, x, x]\n{}services: {{web: {{image: a}}}}\n", levels.concat());
+        let many = (0..10_000).map(|n| format!("  s{n}: {{image: a}}\n")).collect::<Vec<_>>().concat();
         for (name, text) in [("bomb", bomb), ("many", format!("services:\n{many}"))] {
             let map: ConfigMap =
                 serde_json::from_value(json!({"metadata": {"name": name}, "data": {"compose.yaml": text}}))?;

@@ -89,7 +89,7 @@ async fn deletion_ends_without_the_host_and_what_was_left_is_swept_when_it_is_ba
         })
         .await?;
         site.host().plug()?;
-        site.wait_containers(site.host(), "app", "nothing to be left", |all| all.is_empty()).await?;
+        site.wait_containers(site.host(), "app", "nothing to be left", std::collections::BTreeMap::is_empty).await?;
         Ok(())
     })
     .await
@@ -125,7 +125,7 @@ async fn a_new_node_gets_it_a_cordoned_one_does_not_and_one_that_leaves_loses_it
         site.wait_containers(&site.hosts[1], "app", "h1 to run it", |all| all.len() == 1 && all.values().all(runs))
             .await?;
         nodes.patch("h0", &PatchParams::default(), &label("none")).await?;
-        site.wait_containers(&site.hosts[0], "app", "h0 to lose it", |all| all.is_empty()).await?;
+        site.wait_containers(&site.hosts[0], "app", "h0 to lose it", std::collections::BTreeMap::is_empty).await?;
         site.ready("app").await?;
         Ok(())
     })
@@ -148,7 +148,7 @@ async fn a_replica_of_a_node_that_is_gone_is_placed_elsewhere_and_the_old_one_re
         old.kill_engine();
         site.wait_containers(new, "app", "the other to run it", |all| all.len() == 1 && all.values().all(runs)).await?;
         old.start_engine().await?;
-        site.wait_containers(old, "app", "the old one to be removed", |all| all.is_empty()).await?;
+        site.wait_containers(old, "app", "the old one to be removed", std::collections::BTreeMap::is_empty).await?;
         site.ready("app").await?;
         Ok(())
     })

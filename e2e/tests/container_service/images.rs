@@ -67,7 +67,7 @@ async fn a_disk_that_is_full_is_named_and_waited_for() -> Result<()> {
     on_site(async |ns| {
         let registry = Registry::start().await?;
         let pusher = DockerHost::start().await?;
-        let big: Vec<u8> = (0..24_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let big: Vec<u8> = (0..24_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
         registry.push(&pusher, &Image::new("lab/big:1").file("big", big, 0o644), "big:1").await?;
         let host = DockerHost::with(HostOptions { disk: Some(96), ..HostOptions::default() }).await?;
         host.trust(&registry.address())?;

@@ -14,7 +14,7 @@ use slipway_e2e::lab::namespace::TestNamespace;
 use slipway_e2e::lab::{DockerHost, Image, Operator, eventually};
 
 /// For what must happen soon, on a machine that is busy.
-pub const SOON: Duration = Duration::from_secs(120);
+pub const SOON: Duration = Duration::from_mins(2);
 
 /// The image of the lab that sleeps until it is told to end, then ends at once.
 pub const SLEEPER: &str = "lab/sleeper:1";

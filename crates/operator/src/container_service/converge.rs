@@ -57,6 +57,8 @@ pub struct Observed {
     pub errors: Vec<StepError>,
     /// When it was looked.
     pub at: Timestamp,
+    /// Generation of the object that it was looked for.
+    pub generation: i64,
 }
 
 /// What came of a plan.
@@ -77,7 +79,7 @@ pub async fn observe(mut hosts: Hosts, valid: &Valid, generation: i64, status: &
     let errors = hosts.look(&query(valid)).await;
     let at = Timestamp::now();
     let images = hosts.resolve(plan::images_to_resolve(valid, generation, &hosts.nodes, status, at)).await;
-    Observed { hosts, images, errors, at }
+    Observed { hosts, images, errors, at, generation }
 }
 
 /// Carries a plan out: records what must be on record first, sees to the pulls, takes the steps.
@@ -87,13 +89,12 @@ pub async fn carry_out(
     valid: &Valid,
     observed: &Observed,
     status: &ContainerServiceStatus,
-    generation: i64,
     tools: &Tools,
     ledger: &dyn Ledger,
     wake: Arc<dyn Fn() + Send + Sync>,
 ) -> Result<Outcome, Error> {
     if status::must_record(status, plan) {
-        ledger.record(&status::status(status, generation, plan, &observed.errors, observed.at)).await?;
+        ledger.record(&status::status(status, observed.generation, plan, &observed.errors, observed.at)).await?;
     }
     let mut outcome = Outcome::default();
     pull(plan, &observed.hosts, observed.at, &tools.pulls, &wake, &mut outcome);

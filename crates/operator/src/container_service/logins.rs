@@ -23,7 +23,9 @@ struct DockerConfig {
 struct Auth {
     username: Option<String>,
     password: Option<String>,
-    auth: Option<String>,
+    /// Base64 of `user:password`.
+    #[serde(rename = "auth")]
+    encoded: Option<String>,
     identitytoken: Option<String>,
 }
 
@@ -37,7 +39,7 @@ pub fn parse(config: &[u8]) -> Result<Vec<RegistryLogin>, String> {
 
 fn login(server: &str, auth: Auth) -> Result<RegistryLogin, String> {
     let wrong = || format!("{DOCKER_CONFIG_KEY}: `auth` of {server} is not base64 of user:password");
-    let (username, password) = match (auth.username, auth.password, auth.auth) {
+    let (username, password) = match (auth.username, auth.password, auth.encoded) {
         (Some(username), Some(password), _) => (username, password),
         (_, _, Some(both)) => {
             let both = STANDARD.decode(both.trim()).map_err(|_| wrong())?;

@@ -38,7 +38,7 @@ use read::{Inputs, Reader};
 use references::References;
 
 /// How long deletion waits for a host that is away, unless the object says otherwise.
-const DELETION_TIMEOUT: Duration = Duration::from_secs(300);
+const DELETION_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The ContainerService kind.
 pub struct ContainerServices {
@@ -161,8 +161,7 @@ impl Kind for ContainerServices {
             // Nobody listens any more: the controller has ended.
             let _ = wake.send(key.clone());
         });
-        let outcome =
-            carry_out(plan, &valid.valid, observed, &pass.status(), pass.generation(), &self.tools, pass, wake).await?;
+        let outcome = carry_out(plan, &valid.valid, observed, &pass.status(), &self.tools, pass, wake).await?;
         tell(pass, &outcome.taken);
         Ok(outcome)
     }
@@ -202,7 +201,7 @@ impl Kind for ContainerServices {
         let deadline = since.checked_add(self.deletion_timeout(&object)).unwrap_or(since);
         let volumes = object.spec.deletion.volumes;
         let (deletion, outcome) = remove(&mut hosts, &owner, volumes, deadline, &self.tools.locks).await;
-        if !deletion.is_done() && !(deletion.overdue && !outcome.errors.is_empty()) {
+        if !deletion.is_done() && (!deletion.overdue || outcome.errors.is_empty()) {
             return Ok(self.waiting(pass, &deletion, &outcome));
         }
         if !deletion.left.is_empty() && deletion.overdue {
@@ -276,10 +275,8 @@ pub fn validated(
         key,
         base: inputs.base,
     };
-    let valid = match definition::lower(&loaded.project, &context) {
-        Ok(definition) => validate::validate_definition(owner.clone(), spec, definition),
-        Err(wrong) => Err(wrong),
-    };
+    let lowered = definition::lower(&loaded.project, &context);
+    let valid = lowered.and_then(|definition| validate::validate_definition(owner, spec, definition));
     match valid {
         Ok(mut valid) if findings.iter().all(|finding| finding.severity == Severity::Warning) => {
             valid.warnings.extend(loaded.warnings);

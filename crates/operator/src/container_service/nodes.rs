@@ -51,7 +51,7 @@ fn look(node: &Node, matches: bool, hosts: &Hosts) -> (NodeView, Option<Target>)
     let fault =
         |reason: &str, message: String, needs_person| Some(Fault { reason: reason.into(), message, needs_person });
     let handle = hosts.get(&Key::of(node));
-    let state = handle.as_ref().map_or(HostState::Connecting, |handle| handle.state());
+    let state = handle.as_ref().map_or(HostState::Connecting, super::super::hosts::HostHandle::state);
     match state {
         HostState::Connecting => view.fault = fault("Connecting", "its engine is being connected to".into(), false),
         HostState::Ready { twins, docker, .. } if !twins.is_empty() => {

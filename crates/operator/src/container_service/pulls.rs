@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 /// First wait after a failed pull; it doubles with every failure up to [`LONGEST_BACK_OFF`].
 const SHORTEST_BACK_OFF: Duration = Duration::from_secs(5);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+const LONGEST_BACK_OFF: Duration = Duration::from_mins(5);
 
 /// How often progress is worth a look by those who wait.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);

@@ -147,7 +147,7 @@ async fn until(hosts: &Hosts, name: &str, is: impl Fn(&HostState) -> bool) -> Du
             handle.changed().await;
         }
     };
-    timeout(Duration::from_mins(60), reached).await.expect("the state is never reached");
+    timeout(Duration::from_hours(1), reached).await.expect("the state is never reached");
     begun.elapsed()
 }
 

@@ -12,7 +12,7 @@ fn node(labels: &[&str]) -> Node {
     .unwrap()
 }
 
-fn service(placement: serde_json::Value, placed: &[&str]) -> ContainerService {
+fn service(placement: &serde_json::Value, placed: &[&str]) -> ContainerService {
     serde_json::from_value(json!({
         "metadata": {"name": "web", "namespace": "ns"},
         "spec": {"placement": placement, "compose": {}},
@@ -24,12 +24,12 @@ fn service(placement: serde_json::Value, placed: &[&str]) -> ContainerService {
 #[test]
 fn who_may_be_on_a_host_that_cannot_be_asked() {
     let selecting = |label: &str| json!({"nodeSelector": {"matchLabels": {label: "yes"}}});
-    assert!(may_use(&service(json!({}), &[]), &node(&[])));
-    assert!(may_use(&service(selecting("web"), &[]), &node(&["web"])));
-    assert!(!may_use(&service(selecting("db"), &[]), &node(&["web"])));
+    assert!(may_use(&service(&json!({}), &[]), &node(&[])));
+    assert!(may_use(&service(&selecting("web"), &[]), &node(&["web"])));
+    assert!(!may_use(&service(&selecting("db"), &[]), &node(&["web"])));
     let replicas = json!({"mode": "Replicas", "replicas": 1});
-    assert!(may_use(&service(replicas.clone(), &["n"]), &node(&[])));
-    assert!(!may_use(&service(replicas, &["other"]), &node(&[])));
+    assert!(may_use(&service(&replicas, &["n"]), &node(&[])));
+    assert!(!may_use(&service(&replicas, &["other"]), &node(&[])));
 }
 
 #[test]

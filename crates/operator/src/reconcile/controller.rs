@@ -96,7 +96,7 @@ impl<K: Kind> Controller<K> {
             Guarded::Readable(object) => {
                 let pass = self.open(object.clone());
                 let next = pattern::reconcile(&*self.kind, &pass).await;
-                (next, self.action(&pass, next))
+                (next, Self::action(&pass, next))
             }
             Guarded::Broken(object) => self.broken(object).await,
         };
@@ -121,13 +121,13 @@ impl<K: Kind> Controller<K> {
             Guarded::Readable(object) => {
                 let pass = self.open(object.clone());
                 let next = pattern::panicked(&pass).await;
-                self.action(&pass, next)
+                Self::action(&pass, next)
             }
             Guarded::Broken(_) => requeue::action(Next::Person, None, jiff::Timestamp::now()),
         }
     }
 
-    fn action(&self, pass: &Pass<K::Object>, next: Next) -> Action {
+    fn action(pass: &Pass<K::Object>, next: Next) -> Action {
         let status = pass.status();
         let failing_since = find(status.conditions(), READY).map(|ready| ready.last_transition_time.0);
         requeue::action(next, failing_since, jiff::Timestamp::now())

@@ -158,8 +158,8 @@ impl Operator {
                 Next::Again => {}
                 Next::Woken => drop(timeout(Duration::from_secs(2), self.woken.notified()).await),
                 Next::At(time) => {
-                    let wait = time.duration_since(docker.now()).max(SignedDuration::from_millis(1));
-                    docker.advance(Duration::try_from(wait).unwrap());
+                    let pause = time.duration_since(docker.now()).max(SignedDuration::from_millis(1));
+                    docker.advance(Duration::try_from(pause).unwrap());
                 }
                 Next::Retry => {
                     docker.advance(Duration::from_secs(1));
@@ -200,7 +200,7 @@ impl Operator {
         }
         let woken = self.woken.clone();
         let wake = Arc::new(move || woken.notify_one());
-        let carried = carry_out(&plan, valid, &observed, &old, generation, &self.tools, api, wake).await;
+        let carried = carry_out(&plan, valid, &observed, &old, &self.tools, api, wake).await;
         let outcome = carried.unwrap_or_default();
         let mut told = plan.clone();
         told.waits.extend(outcome.waits.clone());

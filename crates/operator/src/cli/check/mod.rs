@@ -99,7 +99,9 @@ fn counted(number: usize, what: &str) -> String {
 /// Prints what is wrong to stderr, for commands that need what is right. Says whether anything is.
 pub(super) fn complain(inputs: &[Input]) -> bool {
     let findings = check(inputs).findings;
-    findings.iter().for_each(|located| eprintln!("{}", line(located)));
+    for located in &findings {
+        eprintln!("{}", line(located));
+    }
     findings.iter().any(|located| located.finding.severity == Severity::Error)
 }
 

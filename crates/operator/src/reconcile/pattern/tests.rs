@@ -12,6 +12,7 @@ use crate::testing::Api;
 
 /// What a kind does, as a test wants it.
 #[derive(Clone, Default)]
+#[allow(clippy::struct_excessive_bools)] // Switches of a test, one for each thing that may go wrong.
 struct Script {
     suspended: bool,
     invalid: bool,
@@ -136,7 +137,7 @@ struct World {
 }
 
 impl World {
-    fn new(script: Script, meta: Value) -> Self {
+    fn new(script: Script, meta: &Value) -> Self {
         let api = Api::default();
         let mut object = json!({
             "apiVersion": "slipway.dev/v1alpha1", "kind": "Node",
@@ -178,7 +179,7 @@ impl World {
 
 #[tokio::test]
 async fn the_steps_have_one_order_and_a_settled_object_costs_no_write() {
-    let world = World::new(Script::default(), json!({}));
+    let world = World::new(Script::default(), &json!({}));
     assert_eq!(world.pass().await, Next::Settled);
     assert_eq!(world.kind.steps(), ["read", "validate", "observe", "plan", "act", "report"]);
     let (finalizer, status) = (format!("PATCH {PATH}"), format!("PATCH {PATH}/status"));
@@ -195,7 +196,7 @@ async fn the_steps_have_one_order_and_a_settled_object_costs_no_write() {
 
 #[tokio::test]
 async fn a_suspended_object_is_planned_and_reported_but_not_acted_on() {
-    let world = World::new(Script { suspended: true, ..Script::default() }, json!({}));
+    let world = World::new(Script { suspended: true, ..Script::default() }, &json!({}));
     world.pass().await;
     assert_eq!(world.kind.steps(), ["read", "validate", "observe", "plan", "report"]);
 }
@@ -209,7 +210,7 @@ async fn each_class_of_failure_has_its_conditions_and_its_next_look() {
         (Class::Denied, Next::Person, ["Ready=False/Why", "Stalled=True/Why"]),
         (Class::Invalid, Next::Person, ["Ready=False/Why", "Stalled=True/Why"]),
     ] {
-        let world = World::new(Script { fails: Some((class, "Why")), ..Script::default() }, json!({}));
+        let world = World::new(Script { fails: Some((class, "Why")), ..Script::default() }, &json!({}));
         assert_eq!(world.pass().await, next, "{class:?}");
         assert_eq!(world.conditions(), conditions, "{class:?}");
         assert_eq!(world.kind.steps(), ["read", "validate", "observe", "failed"]);
@@ -219,7 +220,7 @@ async fn each_class_of_failure_has_its_conditions_and_its_next_look() {
 #[tokio::test]
 async fn a_failure_is_told_once_even_over_a_restart() {
     let script = Script { fails: Some((Class::Transient, "Why")), ..Script::default() };
-    let mut world = World::new(script, json!({}));
+    let mut world = World::new(script, &json!({}));
     world.pass().await;
     assert_eq!(world.events().await, ["Warning Why"]);
     world.api.calls();
@@ -235,21 +236,21 @@ async fn a_failure_is_told_once_even_over_a_restart() {
 
 #[tokio::test]
 async fn what_is_wrong_with_the_spec_stands_in_the_status() {
-    let world = World::new(Script { invalid: true, ..Script::default() }, json!({}));
+    let world = World::new(Script { invalid: true, ..Script::default() }, &json!({}));
     assert_eq!(world.pass().await, Next::Person);
     assert_eq!(world.conditions(), ["Ready=False/EndpointInvalid", "Stalled=True/EndpointInvalid"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_step_that_hangs_ends_at_its_deadline() {
-    let world = World::new(Script { hanging: true, ..Script::default() }, json!({}));
+    let world = World::new(Script { hanging: true, ..Script::default() }, &json!({}));
     assert_eq!(world.pass().await, Next::Retry);
     assert_eq!(world.conditions(), ["Ready=False/Timeout", "Reconciling=True/Timeout"]);
 }
 
 #[tokio::test]
 async fn events_that_may_not_be_written_fail_nothing() {
-    let world = World::new(Script::default(), json!({}));
+    let world = World::new(Script::default(), &json!({}));
     world.api.forbid("/events");
     assert_eq!(world.pass().await, Next::Settled);
     assert_eq!(world.events().await, Vec::<String>::new());
@@ -263,7 +264,7 @@ fn deleted(seconds_ago: i64) -> Value {
 
 #[tokio::test]
 async fn a_deletion_takes_our_finalizer_and_no_other() {
-    let world = World::new(Script::default(), deleted(1));
+    let world = World::new(Script::default(), &deleted(1));
     world.pass().await;
     assert_eq!(world.kind.steps(), ["cleanup"]);
     assert_eq!(world.api.get(PATH).unwrap()["metadata"]["finalizers"], json!(["other/one"]));
@@ -274,11 +275,11 @@ async fn a_deletion_takes_our_finalizer_and_no_other() {
 #[tokio::test]
 async fn a_deletion_that_waits_says_for_what_and_ends_at_its_deadline() {
     let script = Script { cleanup_waits: true, ..Script::default() };
-    let world = World::new(script.clone(), deleted(1));
+    let world = World::new(script.clone(), &deleted(1));
     assert!(matches!(world.pass().await, Next::At(_)));
     assert_eq!(world.conditions(), ["Ready=False/InUse", "Reconciling=True/InUse"]);
     assert_eq!(world.events().await, Vec::<String>::new());
-    let world = World::new(script, deleted(301));
+    let world = World::new(script, &deleted(301));
     world.pass().await;
     assert_eq!(world.api.get(PATH).unwrap()["metadata"]["finalizers"], json!(["other/one"]));
     assert_eq!(world.events().await, ["Warning DeletionAbandoned"]);
@@ -288,14 +289,14 @@ async fn a_deletion_that_waits_says_for_what_and_ends_at_its_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deletion_that_hangs_ends_all_the_same() {
-    let world = World::new(Script { cleanup_hangs: true, ..Script::default() }, deleted(301));
+    let world = World::new(Script { cleanup_hangs: true, ..Script::default() }, &deleted(301));
     world.pass().await;
     assert_eq!(world.api.get(PATH).unwrap()["metadata"]["finalizers"], json!(["other/one"]));
 }
 
 #[tokio::test]
 async fn a_status_never_lands_on_an_object_made_anew() {
-    let world = World::new(Script::default(), json!({"finalizers": ["slipway.dev/node"]}));
+    let world = World::new(Script::default(), &json!({"finalizers": ["slipway.dev/node"]}));
     let object: Node = serde_json::from_value(world.api.get(PATH).unwrap()).unwrap();
     let pass = Pass::new(Scripted::NAME, Arc::new(object), world.context.clone(), world.written.clone());
     let mut anew = world.api.get(PATH).unwrap();
