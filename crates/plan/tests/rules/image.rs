@@ -173,3 +173,26 @@ fn images_of_no_use_are_pruned_when_all_is_well() {
     world.settle();
     assert!(world.log.is_empty());
 }
+
+#[test]
+fn a_local_image_that_was_built_anew_is_taken_with_the_next_spec() {
+    let mut wanted = valid([service("web", "1")]);
+    wanted.images.pull_policy = PullPolicy::Never;
+    let mut world = World::new(wanted, &["a"]);
+    world.engines.get_mut("a").expect("a").images.insert(WEB.into(), local("sha256:old"));
+    world.settle();
+    assert!(world.ready());
+    world.engines.get_mut("a").expect("a").images.insert(WEB.into(), local("sha256:new"));
+    world.forget();
+    world.pass();
+    assert!(world.log.is_empty(), "a tag that moved is no change by itself: {:?}", world.log);
+    world.valid = {
+        let mut wanted = valid([service("web", "2")]);
+        wanted.images.pull_policy = PullPolicy::Never;
+        wanted
+    };
+    world.generation += 1;
+    world.settle();
+    assert!(world.ready(), "{:?}", world.status);
+    assert_eq!(world.status.images[0].digest, "sha256:new");
+}

@@ -66,8 +66,12 @@ pub(super) fn pin(
             return Ok(Pin { digest: digest.into(), local: false, resolved_at: None });
         }
         let asked = images.0.get(image);
-        let record = recorded(old, image).filter(|_| !is_stale(valid, generation, old));
         let local = is_local(image, nodes);
+        let spec_changed = old.observed_generation != Some(generation);
+        let record = recorded(old, image)
+            .filter(|_| !is_stale(valid, generation, old))
+            // A local image that was built anew under its tag: no registry has the old one, so a new spec takes the new one.
+            .filter(|record| !(local && spec_changed && !has_id(&record.digest, nodes)));
         match (asked, record) {
             (Some(Ok(digest)), _) => {
                 Ok(Pin { digest: digest.clone(), local: false, resolved_at: follows.then_some(now) })
