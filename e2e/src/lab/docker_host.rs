@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bollard::{ClientVersion, Docker};
 use futures::TryStreamExt;
 use k8s_openapi::ByteString;
@@ -24,7 +24,7 @@ use super::certificates::{Identity, ServerCertificate};
 use super::eventually::eventually;
 use super::images::Image;
 use super::prerequisites::{self, Part};
-use super::process::{Daemon, Signal};
+use super::process::{Daemon, Signal, wait_stopped};
 use super::run::{Run, ip, output};
 
 /// How long an engine may take to answer after its start.
@@ -207,7 +207,11 @@ impl DockerHost {
 
     /// Freezes the engine: connections are accepted by the kernel, nothing answers.
     pub fn freeze(&self) -> Result<()> {
-        self.dockerd().as_ref().context("the engine does not run")?.signal(Signal::STOP)
+        let dockerd = self.dockerd();
+        let dockerd = dockerd.as_ref().context("the engine does not run")?;
+        dockerd.signal(Signal::STOP)?;
+        ensure!(wait_stopped(dockerd.pid(), Duration::from_secs(10)), "{} does not stop", dockerd.name());
+        Ok(())
     }
 
     /// Lets a frozen engine go on.

@@ -158,6 +158,26 @@ pub fn wait_dead(pid: u32, within: Duration) -> bool {
     true
 }
 
+/// Waits until every thread of a process has stopped after SIGSTOP, which a busy machine takes its time for; false if they have
+/// not within the time.
+pub fn wait_stopped(pid: u32, within: Duration) -> bool {
+    let stopped = |stat: &str| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']));
+    let all_stopped = || {
+        fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| {
+            // A thread that ends meanwhile has no file any more, and answers nobody.
+            threads.flatten().all(|it| fs::read_to_string(it.path().join("stat")).map_or(true, |stat| stopped(&stat)))
+        })
+    };
+    let deadline = Instant::now() + within;
+    while !all_stopped() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
 /// The last lines of a file; empty if there is none.
 pub fn tail(path: &Path, lines: usize) -> String {
     let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
