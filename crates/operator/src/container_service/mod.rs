@@ -205,8 +205,8 @@ impl Kind for ContainerServices {
             return Ok(self.waiting(pass, &deletion, &outcome));
         }
         if !deletion.left.is_empty() && deletion.overdue {
-            let left: Vec<_> = deletion.left.iter().map(|(host, what)| format!("{host}: {what}")).collect();
-            let text = format!("deletion ended at its deadline; swept when the host comes back: {}", left.join("; "));
+            let text =
+                format!("deletion ended at its deadline; swept when the host comes back: {}", left_behind(&deletion));
             pass.event(reconcile::Severity::Warning, "DeletionAbandoned", text);
         }
         Ok(Cleanup::Done)
@@ -236,8 +236,7 @@ impl ContainerServices {
             (None, Some(wait)) => (wait.reason.clone(), wait.message.clone()),
             (None, None) => ("Deleting".to_owned(), "removing containers and networks".to_owned()),
         };
-        let left: Vec<_> = deletion.left.iter().map(|(host, what)| format!("{host}: {what}")).collect();
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).insert(pass.key.clone(), left.join("; "));
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).insert(pass.key.clone(), left_behind(deletion));
         Cleanup::Wait { reason, message, next }
     }
 }
@@ -306,6 +305,12 @@ fn touched(cache: &Cache<ContainerService>, event: Option<HostEvent>) -> Vec<Key
 fn all(cache: &Cache<ContainerService>, namespace: Option<String>) -> Vec<Key> {
     let objects = namespace.map_or_else(|| cache.all(), |namespace| cache.list(&namespace));
     objects.iter().map(|object| Key::of(&**object)).collect()
+}
+
+/// What a deletion would leave on the hosts if it ended now, host by host.
+fn left_behind(deletion: &plan::Deletion) -> String {
+    let each = deletion.left.iter().map(|(host, what)| format!("{host}: {what}"));
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// One Event for what a pass has done, host by host.

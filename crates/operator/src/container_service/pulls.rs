@@ -79,12 +79,6 @@ impl Pulls {
         PullState::Running(text)
     }
 
-    /// Lets pulls that failed be tried at once: a login, the spec or a restart request has changed.
-    pub fn forget_failures(&self, host: &str, image: &str) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|key, entry| key.host != host || key.image != image || matches!(entry, Entry::Running(_)));
-    }
-
     async fn run(
         self,
         key: Key,
@@ -117,11 +111,5 @@ impl Pulls {
         }
         drop(entries);
         wake();
-    }
-
-    /// Waits until every pull has ended or was abandoned.
-    pub async fn drain(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
     }
 }
