@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::run::STOP_DEADLINE;
 use crate::container_service::ContainerServices;
 use crate::container_service::converge::Tools;
-use crate::container_service::pulls::Pulls;
+use crate::container_service::pulls::{self, Pulls};
 use crate::context::Context;
 use crate::error::Error;
 use crate::hosts::Hosts;
@@ -162,12 +162,17 @@ impl Operator {
         let (node_watch, service_watch) = (Watch::<Node>::default(), Watch::<ContainerService>::default());
         let hosts = Hosts::new(self.connect.clone(), self.metrics.clone());
         let nodes = Arc::new(Nodes { hosts: hosts.clone(), services: service_watch.cache() });
-        let tools = Tools { locks: context.locks.clone(), pulls: Pulls::new(term) };
+        let pulls = Pulls::new(term.clone(), pulls::SHORTEST_BACK_OFF);
+        let tools = Tools { locks: context.locks.clone(), pulls: pulls.clone() };
         let services = ContainerServices::new(installation, node_watch.cache(), hosts.clone(), tools);
         let leftovers = (hosts.events(), node_watch.cache());
         let known_nodes = node_watch.cache();
 
         spawn(work, "the publisher of Events", publisher.run());
+        spawn(work, "the pulls", async move {
+            term.cancelled().await;
+            pulls.drain().await;
+        });
         let (c, r) = (context.clone(), related.clone());
         spawn(work, "the watch of Secrets and ConfigMaps", async move {
             c.stop.run_until_cancelled(r.run(&c)).await;

@@ -97,7 +97,7 @@ pub struct Pull {
 }
 
 /// A login to a registry. `Debug` hides the password.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub struct RegistryLogin {
     pub server: String,

@@ -144,7 +144,7 @@ impl Operator {
     pub async fn start(docker: &FakeDocker) -> Self {
         let engine = Factory.docker(&Address::Unix(docker.socket())).await.unwrap();
         let stop = CancellationToken::new();
-        let tools = Tools { locks: Locks::default(), pulls: Pulls::new(stop.clone()) };
+        let tools = Tools { locks: Locks::default(), pulls: Pulls::new(stop.clone(), Duration::ZERO) };
         Self { engine, tools, stop, woken: Arc::default() }
     }
 
@@ -194,10 +194,6 @@ impl Operator {
         let mut observed = observe(self.hosts(), valid, generation, &old).await;
         observed.at = docker.now();
         let plan = plan::plan(valid, generation, &observed.hosts.nodes, &observed.images, &old, observed.at);
-        for container in valid.definition.containers.values() {
-            // Its pauses are those of the clock on the wall.
-            self.tools.pulls.forget_failures(NODE, &container.image);
-        }
         let woken = self.woken.clone();
         let wake = Arc::new(move || woken.notify_one());
         let carried = carry_out(&plan, valid, &observed, &old, &self.tools, api, wake).await;
