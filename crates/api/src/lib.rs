@@ -11,6 +11,7 @@ pub mod container_service;
 pub mod crds;
 pub mod labels;
 pub mod node;
+pub mod node_inventory;
 pub mod refs;
 
 pub use container_service::{ContainerService, ContainerServiceSpec, ContainerServiceStatus};

@@ -1,6 +1,9 @@
 //! Observe and change real hosts. One small trait per kind of host, in domain words; one factory knows the implementations.
 
+pub mod bmc;
 pub mod docker;
 pub mod error;
+mod reason;
 
 pub use error::{Class, DriverError};
+pub use reason::Reason;

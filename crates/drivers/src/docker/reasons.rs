@@ -1,33 +1,8 @@
 //! Every reason that the Docker driver gives: one CamelCase word each, shared by condition, Event and metric.
-//!
-//! A reason always comes with the same [`Class`], so both are one constant here.
 
-use crate::error::{Class, DriverError};
-
-/// A reason with its class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reason {
-    /// The word.
-    pub word: &'static str,
-    /// What should happen next.
-    pub class: Class,
-}
-
-impl Reason {
-    /// An error with this reason.
-    pub(super) fn error(self, message: impl Into<String>) -> DriverError {
-        DriverError::new(self.class, self.word, message)
-    }
-}
-
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $word:literal: $class:ident;)*) => {
-        $($(#[$doc])* pub const $name: Reason = Reason { word: $word, class: Class::$class };)*
-
-        /// All of them, for the documents' completeness check.
-        pub const ALL: &[Reason] = &[$($name),*];
-    };
-}
+use crate::error::Class;
+pub use crate::reason::Reason;
+use crate::reason::reasons;
 
 reasons! {
     // The way to the engine.

@@ -1,5 +1,6 @@
 //! Node: from what is written of a host and what its connection shows to the Node's status.
 
+pub mod bmc;
 pub mod observed;
 pub mod plan;
 pub mod status;
