@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::{ContainerServiceStatus, NodeStatus};
+use crate::{ContainerServiceStatus, DesignStatus, NodeStatus};
 
 /// The object is as its spec says.
 pub const READY: &str = "Ready";
@@ -90,6 +90,17 @@ impl HasConditions for NodeStatus {
 }
 
 impl HasConditions for ContainerServiceStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    fn set_conditions(&mut self, conditions: Vec<Condition>, generation: i64) {
+        self.conditions = conditions;
+        self.observed_generation = Some(generation);
+    }
+}
+
+impl HasConditions for DesignStatus {
     fn conditions(&self) -> &[Condition] {
         &self.conditions
     }

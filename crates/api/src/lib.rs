@@ -9,6 +9,7 @@
 pub mod conditions;
 pub mod container_service;
 pub mod crds;
+pub mod design;
 pub mod labels;
 pub mod node;
 pub mod node_inventory;
@@ -16,6 +17,7 @@ pub mod refs;
 
 pub use container_service::{ContainerService, ContainerServiceSpec, ContainerServiceStatus};
 pub use crds::crds;
+pub use design::{Design, DesignSpec, DesignStatus};
 pub use node::{Node, NodeSpec, NodeStatus};
 
 /// API group of every kind.
