@@ -30,7 +30,7 @@ use tokio_stream::wrappers::{BroadcastStream, UnboundedReceiverStream};
 use crate::Error;
 use crate::hosts::{self, HostChange, HostEvent};
 use crate::installation::Installation;
-use crate::reconcile::{self, Acted, Cache, Cleanup, Key, Kind, Next, Pass, Reference, Report};
+use crate::reconcile::{self, Acted, Cache, Cleanup, Key, Kind, Next, Pass, Reference, Report, calm};
 
 use act::Target;
 use converge::{Hosts, Ledger, Observed, Outcome, Tools, carry_out, observe, remove};
@@ -39,6 +39,10 @@ use references::References;
 
 /// How long deletion waits for a host that is away, unless the object says otherwise.
 const DELETION_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// A container that starts makes several events, and a project many of them: after the first of a burst, which counts at
+/// once, an object is looked at no more often than this because of events.
+const BURST: Duration = Duration::from_millis(250);
 
 /// The ContainerService kind.
 pub struct ContainerServices {
@@ -111,9 +115,8 @@ impl Kind for ContainerServices {
         let hosts = BroadcastStream::new(self.hosts.events())
             .flat_map(move |event| stream::iter(touched(&of_hosts, event.ok())));
         let of_nodes = cache.clone();
-        let nodes = BroadcastStream::new(self.nodes.changes())
-            .flat_map(move |node| stream::iter(all(&of_nodes, node.ok().map(|node| node.namespace))));
-        stream::select_all([pulls, hosts.boxed(), nodes.boxed()]).boxed()
+        let nodes = nodes::changes(&self.nodes).flat_map(move |namespace| stream::iter(all(&of_nodes, namespace)));
+        stream::select_all([pulls, calm(hosts.boxed(), BURST), nodes.boxed()]).boxed()
     }
 
     fn suspended(&self, object: &ContainerService) -> bool {

@@ -1,7 +1,8 @@
 //! The Nodes of a namespace as planning sees them, and those of them that steps can be taken on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use futures::stream::{BoxStream, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt};
@@ -9,6 +10,7 @@ use kube::{Resource, ResourceExt};
 use slipway_api::Node;
 use slipway_drivers::Class;
 use slipway_plan::container_service::plan::{Fault, NodeView, Nodes};
+use tokio_stream::wrappers::BroadcastStream;
 
 use super::act::Target;
 use crate::hosts::{HostState, Hosts};
@@ -38,6 +40,45 @@ pub fn nodes(
         views.insert(name, view);
     }
     (Nodes(views), targets)
+}
+
+/// The namespaces whose Nodes have changed in what planning reads of them; `None` if that is not known. A Node's status
+/// says how many containers run there: not every change of it may wake all services.
+pub fn changes(cache: &Cache<Node>) -> BoxStream<'static, Option<String>> {
+    let cache = cache.clone();
+    let mut known: HashMap<Key, Facts> = HashMap::new();
+    BroadcastStream::new(cache.changes())
+        .filter_map(move |key| {
+            let Ok(key) = key else { return std::future::ready(Some(None)) };
+            let now = cache.get(&key).map(|node| Facts::of(&node));
+            let before = match now.clone() {
+                Some(facts) => known.insert(key.clone(), facts),
+                None => known.remove(&key),
+            };
+            std::future::ready((before != now).then_some(Some(key.namespace)))
+        })
+        .boxed()
+}
+
+/// What planning reads of a Node's object; the rest comes from its host.
+#[derive(Clone, PartialEq)]
+struct Facts {
+    uid: Option<String>,
+    generation: Option<i64>,
+    labels: BTreeMap<String, String>,
+    deleting: bool,
+}
+
+impl Facts {
+    fn of(node: &Node) -> Self {
+        let meta = node.meta();
+        Self {
+            uid: meta.uid.clone(),
+            generation: meta.generation,
+            labels: node.labels().clone(),
+            deleting: meta.deletion_timestamp.is_some(),
+        }
+    }
 }
 
 fn look(node: &Node, matches: bool, hosts: &Hosts) -> (NodeView, Option<Target>) {

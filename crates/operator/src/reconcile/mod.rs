@@ -6,6 +6,7 @@
 
 mod broken;
 mod cache;
+mod calm;
 mod controller;
 mod events;
 mod finalizer;
@@ -19,6 +20,7 @@ mod status;
 mod watch;
 
 pub use cache::{Cache, Guarded};
+pub use calm::calm;
 pub use controller::run;
 pub use events::{Events, Publisher, Severity};
 pub use kind::{Acted, Cleanup, Key, Kind, Next, Object, Reference, Report};

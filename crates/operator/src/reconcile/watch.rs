@@ -1,11 +1,14 @@
 //! The watch of one kind: fills its cache, says what changed, and says when it cannot.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Resource, ResourceExt};
 
 use super::cache::{Cache, Guarded};
 use super::kind::{Key, Object};
@@ -36,11 +39,13 @@ impl<O: Object> Watch<O> {
         self.cache.clone()
     }
 
-    /// Watches while it is polled; yields what was created, changed or deleted.
+    /// Watches while it is polled; yields what was created, changed or deleted, but for a change of the status alone: that
+    /// is our own write, which tells us nothing new.
     pub(super) fn changes(self, context: &Context) -> BoxStream<'static, Key> {
         let api = watched::<Guarded<O>>(&context.client, context.namespace.as_deref());
         let mut trouble = Trouble::new(context, &O::kind(&()));
         let cache = self.cache;
+        let mut known = Wishes::default();
         watcher(api, watcher::Config::default())
             .default_backoff()
             .modify(Guarded::prune)
@@ -50,21 +55,49 @@ impl<O: Object> Watch<O> {
                 if matches!(event, Ok(watcher::Event::InitDone)) {
                     cache.listed();
                 }
-                let key = match event {
-                    Ok(
-                        watcher::Event::Apply(object)
-                        | watcher::Event::InitApply(object)
-                        | watcher::Event::Delete(object),
-                    ) => Some(Key::of(&object)),
-                    Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => None,
+                let (key, is_news) = match event {
+                    // A list follows on events that may be lost, so that each object in it is news.
+                    Ok(watcher::Event::InitApply(object)) => {
+                        known.learn(&object);
+                        (Key::of(&object), true)
+                    }
+                    Ok(watcher::Event::Apply(object)) => (Key::of(&object), known.learn(&object)),
+                    Ok(watcher::Event::Delete(object)) => {
+                        known.forget(&object);
+                        (Key::of(&object), true)
+                    }
+                    Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => return std::future::ready(None),
                 };
-                if let Some(key) = &key {
-                    cache.changed(key.clone());
-                }
-                std::future::ready(key)
+                cache.changed(key.clone());
+                std::future::ready(is_news.then_some(key))
             })
             .boxed()
     }
+}
+
+/// What was last seen to be wanted of each object, as a hash: everything in it but its status.
+#[derive(Default)]
+struct Wishes(HashMap<Key, u64>);
+
+impl Wishes {
+    /// Whether it is other than before.
+    fn learn(&mut self, object: &impl Resource) -> bool {
+        let wish = wish(object);
+        self.0.insert(Key::of(object), wish) != Some(wish)
+    }
+
+    fn forget(&mut self, object: &impl Resource) {
+        self.0.remove(&Key::of(object));
+    }
+}
+
+fn wish(object: &impl Resource) -> u64 {
+    let meta = object.meta();
+    let mut hasher = DefaultHasher::new();
+    // The generation counts the changes of the spec.
+    (&meta.uid, meta.generation, object.labels(), object.annotations(), object.finalizers()).hash(&mut hasher);
+    meta.deletion_timestamp.as_ref().map(|time| time.0).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Tells that a watch fails: once per change, in the log and in /readyz.
