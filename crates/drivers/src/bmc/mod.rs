@@ -45,6 +45,9 @@ pub trait Bmc: Send + Sync {
 /// Makes sessions of addresses: the only place that knows which protocol speaks to whom.
 #[async_trait]
 pub trait ConnectBmc: Send + Sync {
+    /// Whether a BMC of the address's protocol answers there, asked without credentials: what this says is no try of them.
+    async fn reach(&self, address: &BmcAddress) -> Result<(), DriverError>;
+
     /// Logs in, once: a refusal is never tried again, as BMCs lock accounts.
     async fn bmc(&self, address: &BmcAddress, login: &Login) -> Result<Arc<dyn Bmc>, DriverError>;
 }
