@@ -25,7 +25,7 @@ const OTHER_WORDS: &[&str] = &[
     "Exists",
     "In",
     "List",
-    "List",
+    "Login",
     "MacAddress",
     "Mi",
     "Normal",
