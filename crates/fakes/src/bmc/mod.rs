@@ -3,6 +3,7 @@
 //! A [`Machine`] holds what is true whatever protocol asks: power, the boot override, how often it booted and why. The fakes of the
 //! protocols share one by its [`Arc`](std::sync::Arc), so that what one of them does the other sees, as with real hardware.
 
+pub mod ipmi;
 mod machine;
 
 pub use machine::{
