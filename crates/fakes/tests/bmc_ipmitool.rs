@@ -5,11 +5,15 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slipway_fakes::bmc::ipmi::{Call, Effect, End, FakeIpmi, Fault, Lockout, Privilege, Settings, Suite, User};
+use serde_json::{Value, json};
+use slipway_fakes::bmc::ipmi::{
+    Call, Datagram, Effect, End, FakeIpmi, Fault, Lockout, Privilege, Settings, Suite, User,
+};
 use slipway_fakes::bmc::{
     BootDevice, BootMode, BootOverride, Cause, Happening, Identity, Machine, Power, PowerAction, Soft, Timing,
 };
@@ -17,7 +21,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// Longer than anything here should take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const SUITES: [Suite; 2] = [Suite::Three, Suite::Seventeen];
 
 /// Whether ipmitool is here; else says so, which in CI is a failure.
@@ -72,6 +76,8 @@ impl<'a> Tool<'a> {
         command
             .args(["-I", "lanplus", "-H", &address.ip().to_string(), "-p", &address.port().to_string()])
             .args(["-U", self.user, "-E", "-C", &self.suite.id().to_string()])
+            // Patient, so that on a busy machine nothing is sent twice.
+            .args(["-N", "5"])
             .env("IPMI_PASSWORD", self.password)
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -141,8 +147,18 @@ async fn power() {
             .iter()
             .filter_map(|it| if let Happening::Asked(action, _) = it { Some(*action) } else { None })
             .collect();
-        use PowerAction::{Cycle, Diagnostic, Off, On, Reset, SoftOff};
-        assert_eq!(asked, [On, Reset, Cycle, Diagnostic, SoftOff, On, Off]);
+        assert_eq!(
+            asked,
+            [
+                PowerAction::On,
+                PowerAction::Reset,
+                PowerAction::Cycle,
+                PowerAction::Diagnostic,
+                PowerAction::SoftOff,
+                PowerAction::On,
+                PowerAction::Off
+            ]
+        );
         assert!(what.contains(&Happening::Interrupted) && what.contains(&Happening::Off(Cause::System)), "{what:?}");
         tool.run("power reset").await.says(false, "not supported in present state");
 
@@ -492,7 +508,7 @@ async fn ipmitool_copes_with_a_lossy_network() {
     let read = Call::Command(0, 1);
     bmc.inject(Fault::at(read, Effect::LoseReply).nth(1));
     bmc.inject(Fault::always(Effect::Duplicate).every(2));
-    assert_eq!(tool.fine("power status").await, "Chassis Power is off\n");
+    assert_eq!(tool.fine("-N 1 power status").await, "Chassis Power is off\n");
     // Asked again with a new number of the packet, the command is done again.
     assert_eq!(bmc.done(0, 1).len(), 2);
 
@@ -527,4 +543,79 @@ async fn slots() {
     bmc.machine().advance(Duration::from_secs(61));
     assert_eq!(bmc.open_sessions(), 0);
     assert_eq!(tool.run("-N 1 -R 1 power status").await.out, "Chassis Power is off\n");
+}
+
+/// Sessions of ipmitool, for the client's tests to recompute with another library (`crates/ipmi/tests/vectors`). They are written
+/// anew if `SLIPWAY_WRITE_VECTORS` is set; else they are compared, in all that is not random.
+#[tokio::test]
+async fn recorded_sessions() {
+    if !has_ipmitool() {
+        return;
+    }
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../ipmi/tests/vectors");
+    for suite in SUITES {
+        for (name, kg) in [("", None), ("-kg", Some("a key of the BMC's"))] {
+            let recorded = record(suite, kg).await;
+            let file = directory.join(format!("ipmitool-suite{}{name}.json", suite.id()));
+            if std::env::var_os("SLIPWAY_WRITE_VECTORS").is_some() {
+                std::fs::create_dir_all(&directory).unwrap();
+                std::fs::write(&file, serde_json::to_string_pretty(&recorded).unwrap() + "\n").unwrap();
+            }
+            let kept: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+            assert_eq!(without_randomness(&kept), without_randomness(&recorded), "{}", file.display());
+        }
+    }
+}
+
+async fn record(suite: Suite, kg: Option<&str>) -> Value {
+    let key = kg.map(|kg| {
+        let mut key = [0; 20];
+        key[..kg.len()].copy_from_slice(kg.as_bytes());
+        key
+    });
+    let bmc = start(Settings { kg: key, ..Settings::default() }).await;
+    bmc.record();
+    Tool { kg, ..Tool::new(&bmc, suite) }.fine("power status").await;
+    let [handshake] = &bmc.handshakes()[..] else { panic!("one session") };
+    let datagram = |it: &Datagram| {
+        let from = if it.from_client { "console" } else { "bmc" };
+        json!({ "from": from, "bytes": hex(&it.bytes) })
+    };
+    json!({
+        "source": format!("ipmitool 1.8.19 -I lanplus -C {} power status, against the fake BMC", suite.id()),
+        "suite": suite.id(),
+        "username": String::from_utf8_lossy(&handshake.name),
+        "password": "secret",
+        "kg": key.map(|key| hex(&key)),
+        "role": handshake.role,
+        "consoleSession": handshake.console_id,
+        "bmcSession": handshake.bmc_id,
+        "consoleRandom": hex(&handshake.console_random),
+        "bmcRandom": hex(&handshake.bmc_random),
+        "guid": hex(&handshake.guid),
+        "rakp2Code": hex(&handshake.codes[0]),
+        "rakp3Code": hex(&handshake.codes[1]),
+        "rakp4Code": hex(&handshake.codes[2]),
+        "datagrams": bmc.datagrams().iter().map(datagram).collect::<Vec<_>>(),
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
+/// The fields whose values are random, by their lengths alone.
+fn without_randomness(recorded: &Value) -> Value {
+    let mut plain = recorded.clone();
+    let length = |value: &mut Value| *value = value.as_str().map_or(Value::Null, |text| text.len().into());
+    for field in ["consoleRandom", "bmcRandom", "rakp2Code", "rakp3Code", "rakp4Code"] {
+        length(&mut plain[field]);
+    }
+    for field in ["consoleSession", "bmcSession"] {
+        plain[field] = plain[field].is_u64().into();
+    }
+    // What is lost is sent again, so even their number may differ.
+    plain["datagrams"] = plain["datagrams"].is_array().into();
+    plain
 }
