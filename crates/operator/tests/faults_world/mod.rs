@@ -73,13 +73,20 @@ pub enum Want {
 pub struct Api {
     status: Mutex<ContainerServiceStatus>,
     writes: watch::Sender<u64>,
+    told: Mutex<Vec<String>>,
     cut: Option<(u64, Moment)>,
     reached: watch::Sender<bool>,
 }
 
 impl Api {
     pub fn new(status: ContainerServiceStatus, cut: Option<(u64, Moment)>) -> Self {
-        Self { status: Mutex::new(status), writes: watch::Sender::new(0), cut, reached: watch::Sender::new(false) }
+        let (writes, reached) = (watch::Sender::new(0), watch::Sender::new(false));
+        Self { status: Mutex::new(status), writes, told: Mutex::default(), cut, reached }
+    }
+
+    /// What the statuses that were written say of `Ready`.
+    pub fn told(&self) -> Vec<String> {
+        self.told.lock().unwrap().clone()
     }
 
     pub fn status(&self) -> ContainerServiceStatus {
@@ -105,6 +112,8 @@ impl Api {
 impl Ledger for Api {
     async fn record(&self, status: &ContainerServiceStatus) -> Result<(), Error> {
         self.writes.send_modify(|writes| *writes += 1);
+        let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        self.told.lock().unwrap().extend(ready.map(|ready| format!("{}: {}", ready.reason, ready.message)));
         let now = |moment| self.cut == Some((self.writes(), moment));
         if now(Moment::Before) {
             self.hang().await;
@@ -229,7 +238,8 @@ fn next(plan: &Plan, outcome: &Outcome, errors: &[StepError]) -> Next {
         Next::Woken
     } else if let Some(until) = plan.until() {
         Next::At(until)
-    } else if errors.iter().any(|error| !error.needs_person) {
+    } else if errors.iter().any(|error| !error.needs_person) || plan.waits.iter().any(|wait| !wait.needs_person) {
+        // What waits for an event of the engine, such as a health check's, is not settled either.
         Next::Retry
     } else {
         Next::Settled
