@@ -318,7 +318,7 @@ pub struct ContainerServiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosts: Option<u32>,
 
-    /// The Nodes that were chosen, for mode Replicas. Recorded before anything is made on them.
+    /// The Nodes that were chosen, for mode Replicas and where drift is not healed. Recorded before anything is made on them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub placed: Vec<String>,
 
@@ -330,6 +330,10 @@ pub struct ContainerServiceStatus {
     /// Changes that failed. One is tried again only when the spec, its image or its secrets change, or a restart is requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<FailedRevision>,
+
+    /// Services that run to their end and have done so. They are not run again, even if somebody removes the container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub completed: Vec<CompletedRun>,
 
     /// The containers that are not as wanted; at most 20 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -371,6 +375,21 @@ pub struct FailedRevision {
     pub reason: String,
     /// Exit code, last log lines, the failed check's output.
     pub message: String,
+}
+
+/// A run to the end that ended well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CompletedRun {
+    /// The service within the project.
+    pub service: String,
+    /// The revision (keyed hash) that ran.
+    pub revision: String,
+    /// `spec.restart.requestedAt` at that time; a newer request runs it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<String>,
+    /// The Nodes on which it ran to its end.
+    pub hosts: Vec<String>,
 }
 
 /// A container that is not as wanted.

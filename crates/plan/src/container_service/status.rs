@@ -48,6 +48,7 @@ pub fn status(
         placed: plan.placed.clone(),
         images: plan.images.clone(),
         failed: plan.failed.iter().take(MOST_FAILED).cloned().collect(),
+        completed: plan.completed.clone(),
         unhealthy,
         conditions: conditions::conditions(&old.conditions, &verdict(plan, errors), generation, now),
     }

@@ -124,6 +124,28 @@ fn it_is_ignored() {
 }
 
 #[test]
+fn with_report_a_host_that_took_anothers_place_is_served_even_after_a_crash() {
+    let mut world = running(Drift::Report);
+    world.engines.insert("b".into(), Engine::default());
+    let mut node = world.nodes.remove("a").unwrap();
+    node.engine_id = Some("b".into());
+    world.nodes.insert("b".into(), node);
+    // The operator dies when it has begun: something of the service is there, and the status is what was recorded before.
+    let plan = world.plan();
+    let recorded =
+        slipway_plan::container_service::status::status(&world.status, world.generation, &plan, &[], world.now);
+    assert!(slipway_plan::container_service::status::must_record(&world.status, &plan));
+    world.pass();
+    world.status = recorded;
+    world.engine("b").made.retain(|made| made.seen.key.service != "web");
+    world.settle();
+    world.pass_time(MINUTE);
+    world.settle();
+    assert!(world.ready(), "{:?}", world.status);
+    assert_eq!(world.engine("b").running("web").len(), 1);
+}
+
+#[test]
 fn with_report_a_new_host_and_a_new_spec_are_still_served() {
     let mut world = running(Drift::Report);
     world.engines.insert("b".into(), Engine::default());

@@ -132,6 +132,48 @@ fn a_run_to_the_end_is_done_once_per_revision() {
 }
 
 #[test]
+fn a_run_whose_container_was_removed_is_not_made_again() {
+    let job = |v| service("job", v).once();
+    let web = || service("web", "1").after("job", CompletedSuccessfully);
+    let mut world = World::new(valid([job("1"), web()]), &["a", "b"]);
+    world.settle();
+    assert!(world.ready());
+    assert_eq!(world.status.completed.len(), 1);
+    assert_eq!(world.status.completed[0].hosts, ["a", "b"]);
+    world.forget();
+    for host in ["a", "b"] {
+        world.engine(host).made.retain(|made| made.seen.key.service == "web");
+    }
+    // What depends on it does not wait for it either.
+    let now = world.now;
+    world.engine("a").kill("shop-web-1", 137, now);
+    world.settle();
+    assert_eq!(world.log, ["a: start container shop-web-1"]);
+    assert!(world.ready(), "{:?}", world.status);
+    assert_eq!(world.status.ready.as_deref(), Some("4/4"));
+    assert_eq!(world.status.updated.as_deref(), Some("4/4"));
+
+    // A host that cannot be seen keeps its record.
+    world.set_away("b", true);
+    world.settle();
+    assert_eq!(world.status.completed[0].hosts, ["a", "b"]);
+    world.set_away("b", false);
+    world.settle();
+    world.forget();
+
+    world.valid.restart = Some("again".into());
+    world.generation += 1;
+    world.settle();
+    assert!(world.ready(), "{:?}", world.status);
+    assert_eq!(world.log.iter().filter(|l| l.contains("create container shop-job-1")).count(), 2, "{:?}", world.log);
+    world.forget();
+    world.change([job("2"), web()]);
+    world.settle();
+    assert_eq!(world.log.iter().filter(|l| l.contains("start container shop-job-1")).count(), 2, "{:?}", world.log);
+    assert_eq!(world.status.completed.len(), 1, "{:?}", world.status);
+}
+
+#[test]
 fn a_run_that_fails_is_kept_and_not_repeated_until_something_asks_for_it() {
     let mut world = World::new(valid([service("job", "1").once()]), &["a"]);
     world.behaviours.insert("job:1".into(), Behaviour::Ends(100, 7));

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use slipway_api::conditions;
 use slipway_api::container_service::{ContainerServiceStatus, FailedRevision, OnFailure, Prune, Unhealthy};
 
+use super::completed;
 use super::conflicts::conflicts;
 use super::failures::{self, Revisions};
 use super::images::{self, Pins};
@@ -25,8 +26,6 @@ pub(super) struct Cx<'a> {
     pub valid: &'a Valid,
     pub generation: i64,
     pub old: &'a ContainerServiceStatus,
-    /// How many hosts the project is placed on.
-    pub hosts: usize,
     pub pins: &'a Pins,
     pub wanted: &'a Revisions,
     /// Services, those that others depend on first.
@@ -65,7 +64,15 @@ impl<'a> Scene<'a> {
             let Some(want) = containers.get(key) else { continue };
             let revision = cx.wanted.get(key).and_then(Option::as_deref);
             let newer_than = renewed(&want.depends_on, &slots);
-            slots.insert(key, Slot::of(key, want, revision, cx.valid.restart.as_deref(), newer_than, host));
+            let restart = cx.valid.restart.as_deref();
+            let slot = Slot::of(key, want, revision, restart, newer_than, host);
+            // A record has no time: what must be newer than another is not believed to be so.
+            let recorded = newer_than.is_none()
+                && revision.is_some_and(|it| completed::is_recorded(&cx.old.completed, key, it, restart, node));
+            slots.insert(
+                key,
+                Slot { has_run: recorded && slot.is_empty() && want.lifecycle == Lifecycle::Once, ..slot },
+            );
         }
         let is_stale = |(name, network): (&'a String, &definition::Network)| {
             let there = host.networks.get(name)?;
@@ -73,9 +80,9 @@ impl<'a> Scene<'a> {
             (ours && there.hash.as_ref() != Some(&network.hash)).then_some(name.as_str())
         };
         let stale_networks: BTreeSet<_> = networks.iter().filter_map(is_stale).collect();
-        let makes = |s: &Slot<'_>| s.current.is_none_or(|c| is_unbound(c, s.want, host));
+        let makes = |s: &Slot<'_>| !s.has_run && s.current.is_none_or(|c| is_unbound(c, s.want, host));
         let makes = slots.values().any(makes) || !stale_networks.is_empty();
-        let from_nothing = slots.values().filter(|s| s.current.is_none() && s.previous.is_none());
+        let from_nothing = slots.values().filter(|s| s.is_empty() && !s.has_run);
         let from_nothing = from_nothing.map(|s| (s.key.service.as_str(), s.want));
         let conflicts = makes.then(|| conflicts(&cx.valid.owner, &cx.valid.definition, node, host, from_nothing));
         let conflicts = conflicts.unwrap_or_default();
@@ -133,10 +140,16 @@ impl<'a> Scene<'a> {
 
     /// Something of the slot does its work, in whatever revision.
     fn serves(&self, slot: &Slot<'_>) -> bool {
-        [slot.current, slot.previous].into_iter().flatten().any(|c| {
+        let serves = |c: &Container| {
             let aside = was_put_aside(c) && !is_up(c);
             self.look(slot, c) == Look::Ready && !aside
-        })
+        };
+        slot.has_run || [slot.current, slot.previous].into_iter().flatten().any(serves)
+    }
+
+    /// The slot's run to the end has ended well.
+    pub fn has_completed(&self, slot: &Slot<'_>) -> bool {
+        slot.has_run || slot.current.is_some_and(|c| !is_up(c) && self.look(slot, c) == Look::Ready)
     }
 
     fn on_stale_network(&self, slot: &Slot<'_>) -> bool {
@@ -146,7 +159,8 @@ impl<'a> Scene<'a> {
     /// Whether everything is there to make the stale networks and their containers anew. There is no way back from it, so no
     /// container of another revision may be relied on.
     fn can_remake_networks(&self, failed: &[FailedRevision]) -> bool {
-        let can = |s: &Slot<'_>| s.revision.is_some() && self.has_image(s) && self.failed(s, failed).is_none();
+        let can =
+            |s: &Slot<'_>| s.has_run || (s.revision.is_some() && self.has_image(s) && self.failed(s, failed).is_none());
         !self.stale_networks.is_empty()
             && self.conflicts.is_empty()
             && self.slots.values().filter(|s| self.on_stale_network(s)).all(can)
@@ -312,7 +326,7 @@ impl<'a> Scene<'a> {
         let summary = &mut outcome.summary;
         summary.wanted += 1;
         summary.ready += usize::from(ready);
-        summary.updated += usize::from(slot.current.is_some_and(has_run));
+        summary.updated += usize::from(slot.has_run || slot.current.is_some_and(has_run));
         summary.tolerated += usize::from(tolerated && !ready);
         let Some(trouble) = trouble else { return };
         let alone = self.slots.keys().filter(|k| k.service == slot.key.service).count() == 1;
@@ -339,7 +353,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Somebody removed the slot's container: the object was ready with it on as many hosts, or the last status says that it
+    /// Somebody removed the slot's container: the object was ready with it on this host, or the last status says that it
     /// drifted.
     pub fn was_there(&self, slot: &Slot<'_>) -> bool {
         let old = self.cx.old;
@@ -349,12 +363,11 @@ impl<'a> Scene<'a> {
                 && u.service == slot.key.service
                 && u.number.is_none_or(|n| n == slot.key.number)
         });
-        let same_hosts = old.hosts.is_some_and(|n| n as usize == self.cx.hosts)
-            && (old.placed.is_empty() || old.placed.iter().any(|node| node == self.node));
+        let placed = old.placed.iter().any(|node| node == self.node);
         let ours = |network: &observed::Network| network.owner.as_ref() == Some(&self.cx.valid.owner);
         let installed = !self.host.containers.is_empty() || self.host.networks.values().any(ours);
         old.observed_generation == Some(self.cx.generation)
-            && (said || (same_hosts && installed && conditions::is_ready(&old.conditions)))
+            && (said || (placed && installed && conditions::is_ready(&old.conditions)))
     }
 
     /// Whether what a slot depends on is there.
@@ -376,17 +389,19 @@ impl<'a> Scene<'a> {
         let end = end.unwrap_or(&nothing);
         let rolled_back = other.previous.is_some() && end.trouble.as_ref().is_some_and(|t| t.reason == "RollingBack");
         let container = if rolled_back { other.previous } else { other.current.or(other.previous) };
-        let met = container.is_some_and(|c| match dependency.condition {
-            Condition::Started => {
-                is_up(c)
-                    || (other.want.lifecycle == Lifecycle::Once && has_run(c))
-                    || self.look(other, c) == Look::Ready
-            }
-            Condition::Healthy => {
-                c.state == State::Running && matches!(c.health, Some(Health { status: HealthStatus::Healthy, .. }))
-            }
-            Condition::CompletedSuccessfully => c.state == State::Exited && has_run(c) && c.exit_code == 0,
-        });
+        let has_run_before = other.has_run && dependency.condition != Condition::Healthy;
+        let met = has_run_before
+            || container.is_some_and(|c| match dependency.condition {
+                Condition::Started => {
+                    is_up(c)
+                        || (other.want.lifecycle == Lifecycle::Once && has_run(c))
+                        || self.look(other, c) == Look::Ready
+                }
+                Condition::Healthy => {
+                    c.state == State::Running && matches!(c.health, Some(Health { status: HealthStatus::Healthy, .. }))
+                }
+                Condition::CompletedSuccessfully => c.state == State::Exited && has_run(c) && c.exit_code == 0,
+            });
         // What changes now is waited for; what is stuck in the revision before still serves.
         let underway =
             end.changes && end.trouble.as_ref().is_none_or(|t| t.reason == "Updating" || t.reason == "NetworkChanging");

@@ -4,6 +4,7 @@
 //! [`Plan::failed`], [`Plan::placed`] and [`Plan::images`] in the status, takes the steps, observes and plans again at once
 //! if any step was taken, until only waits are left. Then it waits for events, or for the earliest [`Wait::until`].
 
+mod completed;
 mod conflicts;
 mod drift;
 mod failures;
@@ -24,7 +25,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use slipway_api::conditions;
 use slipway_api::container_service::{
-    ContainerServiceStatus, FailedRevision, ResolvedImage, Unhealthy, VolumeDeletion,
+    CompletedRun, ContainerServiceStatus, Drift, FailedRevision, ResolvedImage, Unhealthy, VolumeDeletion,
 };
 
 use self::failures::Revisions;
@@ -49,10 +50,12 @@ pub struct Plan {
     /// Failed revisions that still count: those of the status and those found in this pass. Written to status before any step
     /// is taken.
     pub failed: Vec<FailedRevision>,
-    /// Nodes chosen for mode Replicas. Written to status before any step is taken.
+    /// Nodes chosen, for mode Replicas and where drift is not healed. Written to status before any step is taken.
     pub placed: Vec<String>,
     /// What the images stand for. Written to status before any step is taken.
     pub images: Vec<ResolvedImage>,
+    /// Runs to the end that need not be made again.
+    pub completed: Vec<CompletedRun>,
     /// What the hosts show, measured by what is wanted.
     pub summary: Summary,
     /// Look again at this time, though nothing is waited for: tags to follow, a Node that has been gone for long enough.
@@ -167,8 +170,7 @@ pub fn plan(
         None => Some(now),
     };
     let places = placement::place(valid, nodes, &old.placed, now);
-    let hosts = places.chosen.len();
-    let cx = Cx { valid, generation, old, hosts, pins: &pins, wanted: &wanted, order: &order, failing_since };
+    let cx = Cx { valid, generation, old, pins: &pins, wanted: &wanted, order: &order, failing_since };
     let chosen = |name: &str| places.chosen.contains(name);
     let scenes: Vec<_> = nodes
         .0
@@ -188,11 +190,15 @@ pub fn plan(
         // Where nothing is to run, it does not matter what could not be pulled.
         waits: if places.chosen.is_empty() { Vec::new() } else { image_waits(&pins) },
         placed: match valid.placement {
-            Placement::Each => Vec::new(),
-            Placement::Replicas { .. } => places.chosen.iter().map(|name| (*name).to_owned()).collect(),
+            // Who reports drift has to know where the project was.
+            Placement::Each if valid.drift == Drift::Heal => Vec::new(),
+            Placement::Each | Placement::Replicas { .. } => {
+                places.chosen.iter().map(|name| (*name).to_owned()).collect()
+            }
         },
         images: images::records(&pins),
-        summary: Summary { hosts, ..Summary::default() },
+        completed: completed::records(&old.completed, &scenes, &unobserved),
+        summary: Summary { hosts: places.chosen.len(), ..Summary::default() },
         look_again: images::next_look_up(valid, &pins).into_iter().chain(places.look_again).min(),
         ..Plan::default()
     };

@@ -29,6 +29,8 @@ pub(super) struct Slot<'a> {
     pub surplus: Vec<&'a Container>,
     /// One is being removed right now, and still has its name.
     pub leaving: bool,
+    /// Nothing is there, and nothing has to be: its run to the end is on record.
+    pub has_run: bool,
 }
 
 impl<'a> Slot<'a> {
@@ -61,7 +63,12 @@ impl<'a> Slot<'a> {
         let (current, fallback) = (currents.next(), previous.next());
         surplus.extend(currents.chain(previous).chain(unusable));
         surplus.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { key, want, revision, current, previous: fallback, surplus, leaving: !leaving.is_empty() }
+        Self { key, want, revision, current, previous: fallback, surplus, leaving: !leaving.is_empty(), has_run: false }
+    }
+
+    /// No container of any revision is there that is of use.
+    pub fn is_empty(&self) -> bool {
+        self.current.is_none() && self.previous.is_none()
     }
 
     /// The name that a successor is made under.

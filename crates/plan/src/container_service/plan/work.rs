@@ -95,6 +95,7 @@ impl Scene<'_> {
             (Some(current), Some(previous), None) => self.change_over(slot, current, previous),
             (None, Some(previous), None) if slot.revision.is_some() => self.begin(slot, previous, admitted, turn),
             (None, Some(previous), None) => self.keep(slot, previous),
+            (None, None, None) if slot.has_run => Work::default(),
             (None, None, None) => self.install(slot),
         };
         if slot.revision.is_some() {
