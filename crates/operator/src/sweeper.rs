@@ -1,5 +1,6 @@
-//! Sweeps every host that comes up or comes back: what objects that are gone had to leave behind is removed.
+//! Sweeps every host that comes up, comes back or is resumed: what objects that are gone had to leave behind is removed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,17 +22,48 @@ const TRIES: u32 = 5;
 /// Runs until it is dropped. `events` must have been subscribed to before the first host could come up.
 pub async fn run(hosts: Hosts, mut events: Receiver<HostEvent>, nodes: Cache<Node>, context: Arc<Context>) {
     let mut sweeps = JoinSet::new();
+    let mut news = nodes.changes();
+    let mut suspended = BTreeSet::new();
     loop {
-        let changed = match events.recv().await {
-            Ok(HostEvent { host, change: HostChange::State }) => vec![host],
-            Ok(_) => continue,
-            Err(RecvError::Lagged(_)) => nodes.all().iter().map(|node| Key::of(&**node)).collect(),
-            Err(RecvError::Closed) => break,
+        let keys = tokio::select! {
+            event = events.recv() => match event {
+                Ok(HostEvent { host, change: HostChange::State }) => vec![host],
+                Ok(_) => continue,
+                Err(RecvError::Lagged(_)) => keys(&nodes),
+                Err(RecvError::Closed) => break,
+            },
+            change = news.recv() => {
+                let changed = match change {
+                    Ok(key) => vec![key],
+                    Err(RecvError::Lagged(_)) => keys(&nodes),
+                    Err(RecvError::Closed) => break,
+                };
+                changed.into_iter().filter(|key| is_resumed(key, &nodes, &mut suspended)).collect()
+            }
         };
-        for key in changed {
+        for key in keys {
             sweeps.spawn(tried(key, hosts.clone(), nodes.clone(), context.clone()));
         }
         while sweeps.try_join_next().is_some() {}
+    }
+}
+
+fn keys(nodes: &Cache<Node>) -> Vec<Key> {
+    nodes.all().iter().map(|node| Key::of(&**node)).collect()
+}
+
+/// Whether a Node was suspended when it was last looked at, and is no more.
+fn is_resumed(key: &Key, nodes: &Cache<Node>, suspended: &mut BTreeSet<Key>) -> bool {
+    match nodes.get(key) {
+        Some(node) if node.spec.suspend => {
+            suspended.insert(key.clone());
+            false
+        }
+        Some(_) => suspended.remove(key),
+        None => {
+            suspended.remove(key);
+            false
+        }
     }
 }
 

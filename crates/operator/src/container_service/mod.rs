@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use slipway_api::conditions::STALLED;
 use slipway_api::{ContainerService, ContainerServiceStatus, Node};
 use slipway_plan::container_service::definition::{self, HashKey, NeedKind};
 use slipway_plan::container_service::observed::Owner;
@@ -297,6 +298,7 @@ fn touched(cache: &Cache<ContainerService>, event: Option<HostEvent>) -> Vec<Key
     match event {
         None => all(cache, None),
         Some(HostEvent { change: HostChange::Description, .. }) => Vec::new(),
+        Some(HostEvent { change: HostChange::Room, host }) => stalled(cache, &host.namespace),
         Some(HostEvent { change: HostChange::State, host }) => all(cache, Some(host.namespace)),
         Some(HostEvent { change: HostChange::Owner(owner), .. }) => {
             Some(Key::new(owner.namespace, owner.name)).filter(|key| cache.get(key).is_some()).into_iter().collect()
@@ -308,6 +310,15 @@ fn touched(cache: &Cache<ContainerService>, event: Option<HostEvent>) -> Vec<Key
 fn all(cache: &Cache<ContainerService>, namespace: Option<String>) -> Vec<Key> {
     let objects = namespace.map_or_else(|| cache.all(), |namespace| cache.list(&namespace));
     objects.iter().map(|object| Key::of(&**object)).collect()
+}
+
+/// Those of a namespace that wait for a person.
+fn stalled(cache: &Cache<ContainerService>, namespace: &str) -> Vec<Key> {
+    let waits = |object: &ContainerService| {
+        let conditions = object.status.iter().flat_map(|status| &status.conditions);
+        conditions.into_iter().any(|condition| condition.type_ == STALLED && condition.status == "True")
+    };
+    cache.list(namespace).iter().filter(|object| waits(object)).map(|object| Key::of(&**object)).collect()
 }
 
 /// What a deletion would leave on the hosts if it ended now, host by host.

@@ -66,6 +66,8 @@ pub enum HostChange {
     Description,
     /// Something of this owner's was started, died, changed or was removed.
     Owner(Owner),
+    /// Something that may have been in somebody's way, or been missed, came or went: a network, a volume, a container's name.
+    Room,
 }
 
 /// Every host. Cheap to clone.

@@ -117,8 +117,12 @@ impl Supervisor {
             if event.kind == "container" && matches!(&*event.action, "start" | "die" | "pause" | "unpause") {
                 stir.notify_one();
             }
+            let room = makes_room(&event);
             if let Some(owner) = event.owner {
                 self.shared.send(HostEvent { host: self.key.clone(), change: HostChange::Owner(owner) });
+            }
+            if room {
+                self.shared.send(HostEvent { host: self.key.clone(), change: HostChange::Room });
             }
         }
         self.broken()
@@ -160,6 +164,16 @@ impl Supervisor {
 
     fn broken(&self) -> DriverError {
         fault(reasons::CONNECTION_LOST, format!("{:?} ended the event stream", self.address))
+    }
+}
+
+/// Whether an event may end what a service waits for a person to mend: an external network or volume that is missing, a name or
+/// a port that is taken.
+fn makes_room(event: &Event) -> bool {
+    match &*event.kind {
+        "network" | "volume" => matches!(&*event.action, "create" | "destroy"),
+        "container" => matches!(&*event.action, "die" | "destroy" | "rename"),
+        _ => false,
     }
 }
 

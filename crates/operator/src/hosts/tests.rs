@@ -193,6 +193,11 @@ async fn a_broken_stream_alone_is_no_outage_and_resumes_where_it_ended() {
     let state = HostEvent { host: key("a"), change: HostChange::State };
     assert_eq!(events.recv().await.unwrap(), state);
     assert_eq!(events.recv().await.unwrap(), HostEvent { host: key("a"), change: HostChange::Owner(owner) });
+    assert_eq!(
+        events.recv().await.unwrap(),
+        HostEvent { host: key("a"), change: HostChange::Room },
+        "its port is free"
+    );
     toys[0].break_streams();
     assert_eq!(events.recv().await.unwrap(), state, "whoever is on the host looks at it anew");
     assert!(ready(&hosts.get(&key("a")).unwrap().state()));

@@ -56,7 +56,7 @@ impl Kind for Nodes {
             let nodes = nodes.clone();
             async move {
                 let keys = match events.recv().await {
-                    Ok(event) if matches!(event.change, HostChange::Owner(_)) => Vec::new(),
+                    Ok(event) if matches!(event.change, HostChange::Owner(_) | HostChange::Room) => Vec::new(),
                     Ok(event) => vec![event.host],
                     Err(RecvError::Lagged(_)) => nodes.all().iter().map(|node| Key::of(&**node)).collect(),
                     Err(RecvError::Closed) => return None,
