@@ -216,6 +216,34 @@ items:
 }
 
 #[test]
+fn two_services_of_one_project_are_named() {
+    let service = |name: &str, namespace: &str, project: &str, role: &str| {
+        format!(
+            "---\napiVersion: slipway.dev/v1alpha1\nkind: ContainerService\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+             spec:\n  placement: {{nodeSelector: {{matchLabels: {{role: {role}}}}}}}\n  compose: {{name: {project}, services: {{web: {{image: a}}}}}}\n"
+        )
+    };
+    let of = |services: [String; 2]| {
+        let files = directory(&[("one.yaml", &services[0]), ("two.yaml", &services[1])]);
+        slipway(files.path(), &["check", "-f", "one.yaml", "-f", "two.yaml"], "")
+    };
+    let same = of([service("one", "lab", "shop", "web"), service("two", "lab", "shop", "web")]);
+    assert_eq!(same.code, 1, "{}", same.out);
+    assert!(
+        same.out.starts_with("two.yaml:7:3: error: the project name `shop` is that of ContainerService one as well (ProjectTaken) [spec.compose]"),
+        "{}",
+        same.out
+    );
+    let elsewhere = of([service("one", "lab", "shop", "web"), service("two", "lab", "shop", "db")]);
+    assert_eq!(elsewhere.code, 0, "{}", elsewhere.out);
+    assert!(elsewhere.out.contains("warning: the project name `shop`"), "{}", elsewhere.out);
+    for other in [service("two", "lab", "other", "web"), service("two", "office", "shop", "web")] {
+        let apart = of([service("one", "lab", "shop", "web"), other]);
+        assert_eq!((apart.code, apart.out.as_str()), (0, ""));
+    }
+}
+
+#[test]
 fn what_cannot_be_read() {
     let files = directory(&[("broken.yaml", "a: 1\nb: {\n"), ("empty/readme", "")]);
     for (arguments, wanted) in [

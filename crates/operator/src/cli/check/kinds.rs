@@ -14,38 +14,51 @@ use slipway_plan::{Finding, Severity, node};
 use super::objects::{Object, Sources};
 use super::schema::Schemas;
 
-/// Findings about one object, with paths from its root, and notes about what could not be looked at.
-pub(super) fn check(object: &Object<'_>, schemas: &Schemas, sources: &Sources) -> (Vec<Finding>, Vec<String>) {
+/// What is said of one object.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// What is wrong, with paths from the object's root.
+    pub(super) findings: Vec<Finding>,
+    /// What could not be looked at.
+    pub(super) notes: Vec<String>,
+    /// The Compose project that it runs, and where that is named.
+    pub(super) project: Option<(String, &'static str)>,
+}
+
+impl From<Vec<Finding>> for Said {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self { findings, ..Self::default() }
+    }
+}
+
+/// What there is to say of one object.
+pub(super) fn check(object: &Object<'_>, schemas: &Schemas, sources: &Sources) -> Said {
     let kind = object.text("kind");
     let version = format!("{}/{}", slipway_api::GROUP, slipway_api::VERSION);
     if object.text("apiVersion") != version {
         let finding = Finding::error(codes::INVALID_VALUE, "apiVersion", "is not a version of this kind");
-        return (vec![finding.hint(format!("write {version}"))], Vec::new());
+        return vec![finding.hint(format!("write {version}"))].into();
     }
     if !schemas.knows(kind) {
         let known: Vec<&str> = schemas.kinds().collect();
         let finding = Finding::error(codes::INVALID_VALUE, "kind", format!("`{kind:.100}` is not a kind of Slipway"));
-        return (vec![finding.hint(format!("the kinds are {}", known.join(", ")))], Vec::new());
+        return vec![finding.hint(format!("the kinds are {}", known.join(", ")))].into();
     }
     let mut value = object.value.clone();
     let mut findings = schemas.check(kind, &mut value);
     let spec = value.get("spec").cloned().unwrap_or_default();
-    let (own, notes) = match kind {
+    let own = match kind {
         "ContainerService" => own(spec, &mut findings, |spec| container_service(&spec, object, sources)),
-        "Node" => own(spec, &mut findings, |spec: NodeSpec| {
-            (node::validate::validate(&spec).err().unwrap_or_default(), Vec::new())
-        }),
-        _ => (Vec::new(), Vec::new()),
+        "Node" => {
+            own(spec, &mut findings, |spec: NodeSpec| node::validate::validate(&spec).err().unwrap_or_default().into())
+        }
+        _ => Said::default(),
     };
-    (merged(findings, own), notes)
+    Said { findings: merged(findings, own.findings), ..own }
 }
 
 /// The kind's own validation. Of a spec that cannot be read as a whole, the fields that the schema has nothing against.
-fn own<T: DeserializeOwned>(
-    mut spec: Value,
-    findings: &mut Vec<Finding>,
-    validate: impl Fn(T) -> (Vec<Finding>, Vec<String>),
-) -> (Vec<Finding>, Vec<String>) {
+fn own<T: DeserializeOwned>(mut spec: Value, findings: &mut Vec<Finding>, validate: impl Fn(T) -> Said) -> Said {
     let error = match serde_json::from_value(spec.clone()) {
         Ok(spec) => return validate(spec),
         Err(error) => error,
@@ -57,11 +70,11 @@ fn own<T: DeserializeOwned>(
     if let Some(map) = spec.as_object_mut() {
         map.retain(|key, _| !broken.contains(key.as_str()));
     }
-    let Ok(spec) = serde_json::from_value(spec) else { return (Vec::new(), Vec::new()) };
-    let (mut own, notes) = validate(spec);
+    let Ok(spec) = serde_json::from_value(spec) else { return Said::default() };
+    let mut own = validate(spec);
     // What is said of the whole may be wrong, as it was said of a part.
-    own.retain(|finding| field(&finding.path).is_some_and(|field| !broken.contains(field)));
-    (own, notes)
+    own.findings.retain(|finding| field(&finding.path).is_some_and(|field| !broken.contains(field)));
+    own
 }
 
 /// The field of the spec that a path leads into.
@@ -81,11 +94,7 @@ fn merged(schema: Vec<Finding>, own: Vec<Finding>) -> Vec<Finding> {
     findings
 }
 
-fn container_service(
-    spec: &ContainerServiceSpec,
-    object: &Object<'_>,
-    sources: &Sources,
-) -> (Vec<Finding>, Vec<String>) {
+fn container_service(spec: &ContainerServiceSpec, object: &Object<'_>, sources: &Sources) -> Said {
     let base = validate::compose_path(spec);
     let namespace = object.namespace();
     let source = match (&spec.compose, &spec.compose_from) {
@@ -94,7 +103,7 @@ fn container_service(
             let reference = &from.config_map_key_ref;
             let Some(data) = sources.get(NeedKind::ConfigMap, namespace, &reference.name) else {
                 let note = format!("ConfigMap {} is not given, so the Compose file is not checked", reference.name);
-                return (validate::validate_spec(spec), vec![note]);
+                return Said { notes: vec![note], ..validate::validate_spec(spec).into() };
             };
             match data.get(&reference.key).map(|bytes| std::str::from_utf8(bytes)) {
                 Some(Ok(text)) => Source::Text(text),
@@ -103,17 +112,17 @@ fn container_service(
                     let message = format!("the key {} of ConfigMap {} {problem}", reference.key, reference.name);
                     let mut findings = validate::validate_spec(spec);
                     findings.push(Finding::error(definition::KEY_MISSING, base, message));
-                    return (findings, Vec::new());
+                    return findings.into();
                 }
             }
         }
-        _ => return (validate::validate_spec(spec), Vec::new()),
+        _ => return validate::validate_spec(spec).into(),
     };
     let Loaded { project, warnings } = match compose::load(source, &spec.environment, &spec.profiles, base) {
         Ok(loaded) => loaded,
         Err(mut findings) => {
             findings.extend(validate::validate_spec(spec));
-            return (findings, Vec::new());
+            return findings.into();
         }
     };
     let mut contents = Contents::default();
@@ -123,7 +132,7 @@ fn container_service(
         Err(mut findings) => {
             findings.extend(warnings);
             findings.extend(validate::validate_spec(spec));
-            return (findings, Vec::new());
+            return findings.into();
         }
     };
     for need in &needed {
@@ -136,11 +145,11 @@ fn container_service(
     }
     let owner = Owner { installation: "check".into(), namespace: namespace.to_owned(), name: object.name().to_owned() };
     // Hashes are made and thrown away, so their key does not matter.
-    let mut findings = match validate::validate(owner, spec, &project, &contents, &HashKey::new([0; 32])) {
-        Ok(valid) => valid.warnings,
-        Err(findings) => findings,
+    let (mut findings, project) = match validate::validate(owner, spec, &project, &contents, &HashKey::new([0; 32])) {
+        Ok(valid) => (valid.warnings, Some((valid.definition.project, base))),
+        Err(findings) => (findings, None),
     };
     findings.retain(|finding| ![definition::SECRET_MISSING, definition::CONFIG_MAP_MISSING].contains(&finding.code));
     findings.extend(warnings);
-    (findings, notes.into_iter().collect())
+    Said { findings, notes: notes.into_iter().collect(), project }
 }

@@ -2,6 +2,7 @@
 
 mod kinds;
 pub(super) mod objects;
+mod projects;
 mod schema;
 
 use std::io::Write;
@@ -12,7 +13,9 @@ use serde::Serialize;
 use slipway_plan::formats::yaml::{self, Location};
 use slipway_plan::{Finding, Severity};
 
+use self::kinds::Said;
 use self::objects::Sources;
+use self::projects::Projects;
 use self::schema::Schemas;
 use super::input::{self, Input};
 
@@ -138,6 +141,7 @@ fn check(inputs: &[Input]) -> Report {
         sources.add(object);
     }
     let schemas = Schemas::load();
+    let mut projects = Projects::default();
     for object in &objects {
         let (kind, name) = (object.text("kind"), object.name());
         let file = &inputs[object.file].name;
@@ -150,7 +154,8 @@ fn check(inputs: &[Input]) -> Report {
             continue;
         }
         report.checked += 1;
-        let (findings, notes) = kinds::check(object, &schemas, &sources);
+        let Said { mut findings, notes, project } = kinds::check(object, &schemas, &sources);
+        findings.extend(project.and_then(|(project, path)| projects.add(object, project, path)));
         report.notes.extend(notes.into_iter().map(|note| format!("{file}: {kind} {name}: {note}")));
         report.findings.extend(findings.into_iter().map(|finding| {
             let finding = Finding { path: object.path(&finding.path), ..finding };

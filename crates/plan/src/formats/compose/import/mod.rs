@@ -88,12 +88,41 @@ fn attempt(files: &[String], options: &Options, read: &ReadFile<'_>, problems: &
     let name = manifest::name(options, &project, problems)?;
     let brought = bring::bring(&mut project, &mut resolver, options.host_directory.as_deref(), problems);
     let environment = manifest::used_variables(&project, &brought, resolver.environment());
+    tell_secrets(&environment, problems);
     let loaded = load(Source::Value(&project), &environment, &options.profiles, "spec.compose");
     match loaded {
         Ok(Loaded { warnings, .. }) => warnings.into_iter().for_each(|warning| problems.findings.push(warning)),
         Err(findings) => findings.into_iter().for_each(|finding| problems.findings.push(finding)),
     }
     Some(manifest::manifests(&name, options, project, &environment, brought))
+}
+
+/// Variables whose value one would rather not have in a manifest are written there all the same, since the project uses them as
+/// variables; it is said.
+fn tell_secrets(environment: &BTreeMap<String, String>, problems: &mut Problems) {
+    let names: Vec<_> =
+        environment.iter().filter(|(name, value)| is_secret(name, value)).map(|(name, _)| &**name).collect();
+    if !names.is_empty() {
+        let message = format!(
+            "the values of {} stand in clear in the manifest: if they are secret, take them out, and give the containers a \
+             Secret by `env_file` or `secrets` in place of the variable",
+            names.join(", ")
+        );
+        problems.note("environment", message);
+    }
+}
+
+/// By its name, or as a URL with a password in it.
+fn is_secret(name: &str, value: &str) -> bool {
+    const WHOLE: [&str; 8] = ["PASS", "PW", "PWD", "KEY", "AUTH", "DSN", "CREDENTIAL", "CREDENTIALS"];
+    const PARTS: [&str; 5] = ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN"];
+    let name = name.to_ascii_uppercase();
+    let login = value.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
+    let with_password = login.is_some_and(|(login, _)| login.contains(':'));
+    let telling = PARTS.iter().any(|part| name.contains(part))
+        || name.ends_with("APIKEY")
+        || name.split('_').any(|word| WHOLE.contains(&word));
+    !value.is_empty() && (telling || with_password)
 }
 
 /// What went wrong, and what is worth knowing.

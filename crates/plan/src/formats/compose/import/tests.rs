@@ -357,3 +357,17 @@ fn words_that_yaml_1_1_reads_otherwise_are_quoted() {
     let imported = run(&["c.yaml"], &[("c.yaml", text)], &named("n")).unwrap();
     project(&imported);
 }
+
+#[test]
+fn secrets_that_become_variables_are_named() {
+    let file =
+        "services: {web: {image: 'web:${TAG}', environment: {A: '${DB_PASSWORD}', B: '${STORE}', C: '${KEYBOARD}'}}}";
+    let variables = "TAG=1\nDB_PASSWORD=hunter2\nSTORE=redis://me:hunter2@store/0\nKEYBOARD=us\nUNUSED_TOKEN=x\n";
+    let imported = run(&["compose.yaml"], &[("compose.yaml", file), (".env", variables)], &named("shop")).unwrap();
+    let notes: Vec<_> = imported.notes.iter().filter(|note| note.path == "environment").collect();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].message.starts_with("the values of DB_PASSWORD, STORE stand in clear"), "{notes:?}");
+    assert!(!notes[0].message.contains("hunter2"));
+    let plain = run(&["compose.yaml"], &[("compose.yaml", file), (".env", "TAG=1\n")], &named("shop")).unwrap();
+    assert!(plain.notes.iter().all(|note| note.path != "environment"), "{:?}", plain.notes);
+}
