@@ -193,8 +193,16 @@ where
     T: FnOnce(Arc<TestNamespace>) -> F,
     F: Future<Output = Result<()>>,
 {
+    with_namespace_on(Cluster::shared().await?, test).await
+}
+
+/// The same on a cluster of the test's own, which it may disturb.
+pub async fn with_namespace_on<T, F>(cluster: Arc<Cluster>, test: T) -> Result<()>
+where
+    T: FnOnce(Arc<TestNamespace>) -> F,
+    F: Future<Output = Result<()>>,
+{
     static NEXT: AtomicU32 = AtomicU32::new(1);
-    let cluster = Cluster::shared().await?;
     let client = cluster.client().await?;
     let name = format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };

@@ -4,9 +4,10 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+use slipway_api::ContainerService;
 
 use crate::on_site;
-use crate::site::{SLEEPER, Site, exec, id_of, inspect, ready_condition, runs};
+use slipway_e2e::lab::site::{SLEEPER, SOON, Site, exec, id_of, inspect, ready_condition, runs};
 
 fn one(service: &Value) -> Value {
     json!({"compose": {"services": {"web": service}}})
@@ -24,7 +25,7 @@ async fn a_change_that_fails_is_rolled_back_and_says_why() -> Result<()> {
         let object = site.apply("app", &broken).await?;
         let failed = site
             .ns
-            .wait_for("app", "failed and back", crate::site::SOON, |it: &slipway_api::ContainerService| {
+            .wait_for("app", "failed and back", SOON, |it: &ContainerService| {
                 let status = it.status.as_ref();
                 status.is_some_and(|status| {
                     !status.failed.is_empty()
@@ -70,7 +71,7 @@ async fn one_that_never_gets_healthy_is_rolled_back_with_the_checks_output() -> 
         site.apply("app", &with_check("echo no database; false")).await?;
         let failed = site
             .ns
-            .wait_for("app", "a failure on record", crate::site::SOON, |it: &slipway_api::ContainerService| {
+            .wait_for("app", "a failure on record", SOON, |it: &ContainerService| {
                 it.status.as_ref().is_some_and(|status| !status.failed.is_empty())
             })
             .await?;

@@ -1,14 +1,14 @@
 //! What others have on a host is named, and never touched.
 
 use anyhow::{Result, ensure};
-use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
+use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest, PortBinding, VolumeCreateRequest};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions};
 use serde_json::json;
-use slipway_e2e::lab::DockerHost;
+use slipway_e2e::lab::site::{SLEEPER, Site, inspect, runs};
+use slipway_e2e::lab::{DockerHost, HostOptions, Image};
 use std::collections::HashMap;
 
 use crate::on_site;
-use crate::site::{SLEEPER, Site, inspect, runs};
 
 async fn foreign(host: &DockerHost, name: &str, labels: &[(&str, &str)], port: Option<u16>) -> Result<String> {
     let bindings = port.map(|port| {
@@ -103,6 +103,59 @@ async fn of_two_that_race_for_a_port_one_runs_and_one_says_so() -> Result<()> {
         ensure!(site.containers(site.host(), winner).await?.values().all(runs));
         site.delete(winner).await?;
         site.ready(loser).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_external_is_named_while_it_is_missing_and_used_as_soon_as_it_is_there() -> Result<()> {
+    on_site(async |ns| {
+        let site = Site::with_hosts(ns, 1).await?;
+        let spec = json!({"compose": {
+            "services": {"web": {"image": SLEEPER, "networks": ["front"], "volumes": ["data:/data"]}},
+            "networks": {"front": {"external": true, "name": "shared-front"}},
+            "volumes": {"data": {"external": true, "name": "shared-data"}},
+        }});
+        site.apply("app", &spec).await?;
+        let message = site.not_ready("app", "ExternalNetworkMissing").await?;
+        ensure!(message.contains("shared-front"), "{message}");
+        let docker = site.host().docker()?;
+        let network = NetworkCreateRequest { name: "shared-front".into(), ..NetworkCreateRequest::default() };
+        docker.create_network(network).await?;
+        let message = site.not_ready("app", "ExternalVolumeMissing").await?;
+        ensure!(message.contains("shared-data"), "{message}");
+        ensure!(site.containers(site.host(), "app").await?.is_empty(), "made without its volume");
+        let volume = VolumeCreateRequest { name: Some("shared-data".into()), ..VolumeCreateRequest::default() };
+        docker.create_volume(volume).await?;
+        site.ready("app").await?;
+        site.delete("app").await?;
+        docker.inspect_network("shared-front", None).await?;
+        docker.inspect_volume("shared-data").await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_finds_no_addresses_is_named_and_made_when_there_are_some() -> Result<()> {
+    on_site(async |ns| {
+        // One pool for the engine's own bridge, and one for the first network.
+        let pools = "--default-address-pool=base=172.31.248.0/23,size=24".to_owned();
+        let host = DockerHost::with(HostOptions { args: vec![pools], ..HostOptions::default() }).await?;
+        host.load(&Image::new(SLEEPER)).await?;
+        ns.create(&host.unix_node("h0")).await?;
+        let operator = ns.operator().await?;
+        let site = Site { ns, hosts: vec![host], operator };
+        let web = json!({"compose": {"services": {"web": {"image": SLEEPER}}}});
+        site.apply("one", &web).await?;
+        site.ready("one").await?;
+        site.apply("two", &web).await?;
+        let message = site.not_ready("two", "AddressPoolExhausted").await?;
+        ensure!(message.contains("two_default"), "{message}");
+        ensure!(site.containers(site.host(), "one").await?.values().all(runs), "the other one has suffered");
+        site.delete("one").await?;
+        site.ready("two").await?;
         Ok(())
     })
     .await

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 
 use crate::on_site;
-use crate::site::{SLEEPER, Site};
+use slipway_e2e::lab::site::{SLEEPER, SOON, Site};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bomb_in_a_config_map_is_refused_and_others_go_on() -> Result<()> {
@@ -60,7 +60,7 @@ async fn a_namespace_that_is_deleted_ends() -> Result<()> {
         site.ready("app").await?;
         let namespaces = kube::Api::<k8s_openapi::api::core::v1::Namespace>::all(site.ns.client.clone());
         namespaces.delete(&site.ns.name, &kube::api::DeleteParams::default()).await?;
-        site.ns.cluster.finalize_namespace(&site.ns.name, crate::site::SOON).await?;
+        site.ns.cluster.finalize_namespace(&site.ns.name, SOON).await?;
         ensure!(site.containers(site.host(), "app").await?.is_empty(), "containers are left");
         Ok(())
     })

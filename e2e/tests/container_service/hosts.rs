@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use slipway_api::{ContainerService, Node};
+use slipway_e2e::lab::site::{SLEEPER, SOON, Site, id_of, ready_condition, runs};
 use slipway_e2e::lab::{DockerHost, Image, eventually};
 
 use crate::on_site;
-use crate::site::{SLEEPER, SOON, Site, id_of, runs};
 
 /// Within this a host that goes away is noticed; some more, as this machine is busy.
 const NOTICED: Duration = Duration::from_secs(30);
@@ -46,8 +46,7 @@ async fn an_engine_that_is_killed_frozen_or_unplugged_is_noticed_and_taken_up_ag
             site.ns.wait_for("h0", &format!("away, as it is {fault}"), NOTICED, away).await?;
             site.ns
                 .wait_for("app", "not ready", SOON, |it: &ContainerService| {
-                    crate::site::ready_condition(it)
-                        .is_some_and(|ready| ready.status != "True" && ready.message.contains("h0"))
+                    ready_condition(it).is_some_and(|ready| ready.status != "True" && ready.message.contains("h0"))
                 })
                 .await?;
             match fault {
@@ -215,11 +214,9 @@ async fn suspend_stops_all_action_of_an_object_and_of_a_node() -> Result<()> {
         site.ready("app").await?;
         let nodes = site.ns.api::<Node>();
         nodes.patch("h0", &PatchParams::default(), &Patch::Merge(json!({"spec": {"suspend": true}}))).await?;
-        site.ns
-            .wait_for("h0", "suspended", SOON, |it: &Node| {
-                it.status.as_ref().is_some_and(|status| status.observed_generation == it.metadata.generation)
-            })
-            .await?;
+        let observed =
+            |it: &Node| it.status.as_ref().is_some_and(|status| status.observed_generation == it.metadata.generation);
+        site.ns.wait_for("h0", "suspended", SOON, observed).await?;
         let mut changed = web();
         changed["compose"]["services"]["web"]["environment"] = json!({"A": "1"});
         let first = id_of(&site.containers(site.host(), "app").await?, "app-web-1")?;
@@ -232,6 +229,14 @@ async fn suspend_stops_all_action_of_an_object_and_of_a_node() -> Result<()> {
         nodes.patch("h0", &PatchParams::default(), &Patch::Merge(json!({"spec": {"suspend": false}}))).await?;
         site.ready("app").await?;
         ensure!(id_of(&site.containers(site.host(), "app").await?, "app-web-1")? != first);
+
+        // Deleted while its Node is suspended, it goes at its deadline; what it had goes when the Node is resumed.
+        nodes.patch("h0", &PatchParams::default(), &Patch::Merge(json!({"spec": {"suspend": true}}))).await?;
+        site.ns.wait_for("h0", "suspended", SOON, observed).await?;
+        site.delete("app").await?;
+        ensure!(site.containers(site.host(), "app").await?.len() == 1, "a suspended Node was changed");
+        nodes.patch("h0", &PatchParams::default(), &Patch::Merge(json!({"spec": {"suspend": false}}))).await?;
+        site.wait_containers(site.host(), "app", "nothing to be left", std::collections::BTreeMap::is_empty).await?;
         Ok(())
     })
     .await

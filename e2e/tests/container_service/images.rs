@@ -3,10 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use slipway_e2e::lab::{DockerHost, HostOptions, Image, Part, Registry, can_run};
+use slipway_api::ContainerService;
+use slipway_e2e::lab::site::{SOON, Site, id_of, inspect, runs};
+use slipway_e2e::lab::{DockerHost, HostOptions, Image, Part, Registry, can_run, eventually};
 
 use crate::on_site;
-use crate::site::{Site, inspect, runs};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_needs_its_login_says_what_is_wrong_and_goes_on_when_it_is_mended() -> Result<()> {
@@ -83,6 +84,118 @@ async fn a_disk_that_is_full_is_named_and_waited_for() -> Result<()> {
         site.apply("app", &spec).await?;
         site.not_ready("app", "DiskFull").await?;
         site.host().free_disk()?;
+        site.ready("app").await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_that_is_gone_is_named_by_a_new_host_and_touches_nothing_that_runs() -> Result<()> {
+    if !can_run(&[Part::Registry]) {
+        return Ok(());
+    }
+    on_site(async |ns| {
+        let registry = Registry::start().await?;
+        let site = Site::with_hosts(ns, 1).await?;
+        let late = DockerHost::start().await?;
+        late.trust(&registry.address())?;
+        let image = Image::new("lab/one:1").file("version", "1", 0o644);
+        let digest = registry.push(site.host(), &image, "web:1").await?;
+        site.ns.create_secret(&registry.pull_secret("login", true)).await?;
+        let spec = json!({
+            "compose": {"services": {"web": {"image": registry.reference("web:1")}}},
+            "imagePullSecrets": [{"name": "login"}],
+        });
+        site.apply("app", &spec).await?;
+        site.ready("app").await?;
+        let first = id_of(&site.containers(site.host(), "app").await?, "app-web-1")?;
+
+        registry.delete("web", &digest)?;
+        site.ns.create(&late.unix_node("h1")).await?;
+        let message = site.not_ready("app", "ImageNotFound").await?;
+        ensure!(message.contains("h1") && message.contains("web"), "{message}");
+        let now = site.containers(site.host(), "app").await?;
+        ensure!(id_of(&now, "app-web-1")? == first && now.values().all(runs), "what runs was touched: {now:?}");
+
+        ensure!(registry.push(&late, &image, "web:1").await? == digest, "the same image has another digest");
+        site.ready("app").await?;
+        ensure!(site.containers(&late, "app").await?.values().all(runs));
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_moves_is_followed_and_the_image_that_nothing_uses_is_removed() -> Result<()> {
+    if !can_run(&[Part::Registry]) {
+        return Ok(());
+    }
+    on_site(async |ns| {
+        let registry = Registry::start().await?;
+        let site = Site::with_hosts(ns, 1).await?;
+        let pusher = DockerHost::start().await?;
+        let image = |version: &str| Image::new("lab/one:1").file("version", version, 0o644);
+        let old = registry.push(&pusher, &image("1"), "web:1").await?;
+        site.host().trust(&registry.address())?;
+        site.ns.create_secret(&registry.pull_secret("login", true)).await?;
+        let spec = json!({
+            "compose": {"services": {"web": {"image": registry.reference("web:1")}}},
+            "imagePullSecrets": [{"name": "login"}],
+            "images": {"follow": {"every": "1m"}, "prune": "Unused"},
+        });
+        site.apply("app", &spec).await?;
+        site.ready("app").await?;
+        let before = inspect(site.host(), "app-web-1").await?.image.context("no image")?;
+
+        let new = registry.push(&pusher, &image("2"), "web:1").await?;
+        ensure!(new != old, "it is the same image");
+        site.ns
+            .wait_for("app", "the tag to be followed", SOON, |it: &ContainerService| {
+                it.status.as_ref().is_some_and(|status| status.images.iter().any(|image| image.digest == new))
+            })
+            .await?;
+        site.ready("app").await?;
+        let after = inspect(site.host(), "app-web-1").await?.image.context("no image")?;
+        ensure!(after != before, "it was not rolled");
+        eventually("the old image to be removed", SOON, || async {
+            ensure!(site.host().docker()?.inspect_image(&before).await.is_err(), "it is there");
+            Ok(())
+        })
+        .await?;
+        site.host().docker()?.inspect_image(&after).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_whose_ca_the_host_does_not_know_is_named_and_used_once_it_does() -> Result<()> {
+    if !can_run(&[Part::Registry]) {
+        return Ok(());
+    }
+    on_site(async |ns| {
+        let registry = Registry::start().await?;
+        let site = Site::with_hosts(ns, 1).await?;
+        let pusher = DockerHost::start().await?;
+        registry.push(&pusher, &Image::new("lab/one:1"), "web:1").await?;
+        site.ns.create_secret(&registry.pull_secret("login", true)).await?;
+        let spec = |asked: Option<&str>| {
+            let mut spec = json!({
+                "compose": {"services": {"web": {"image": registry.reference("web:1")}}},
+                "imagePullSecrets": [{"name": "login"}],
+            });
+            if let Some(at) = asked {
+                spec["restart"] = json!({"requestedAt": at});
+            }
+            spec
+        };
+        site.apply("app", &spec(None)).await?;
+        let message = site.not_ready("app", "RegistryTlsInvalid").await?;
+        ensure!(message.contains(&registry.address()), "{message}");
+        site.host().trust(&registry.address())?;
+        // Nobody tells Slipway of a file on the host: whoever wrote it asks for another try.
+        site.apply("app", &spec(Some("now"))).await?;
         site.ready("app").await?;
         Ok(())
     })

@@ -5,7 +5,7 @@ use serde_json::json;
 use slipway_api::ContainerService;
 
 use crate::on_site;
-use crate::site::{SLEEPER, SOON, Site, exec, id_of, inspect, runs};
+use slipway_e2e::lab::site::{SLEEPER, SOON, Site, exec, id_of, inspect, runs};
 
 fn two_services(store_greeting: &str) -> serde_json::Value {
     json!({"compose": {

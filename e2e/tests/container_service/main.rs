@@ -1,13 +1,16 @@
 //! ContainerService on real engines, through a real API server, by the real binary.
 
+mod bed;
 mod changes;
 mod conflicts;
+mod control_plane;
 mod crash;
+mod faults;
 mod hostile;
 mod hosts;
 mod images;
 mod lifecycle;
-mod site;
+mod ways;
 
 use std::sync::Arc;
 

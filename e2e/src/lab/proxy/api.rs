@@ -1,14 +1,4 @@
-//! Names of an API server's calls, and how the proxy reaches it.
-
-use std::sync::Arc;
-
-use anyhow::Result;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio_rustls::TlsConnector;
-
-use crate::lab::cluster::Cluster;
+//! Names of an API server's calls, and the kubeconfig of those who make them by the proxy.
 
 /// The name of a call: the verb of RBAC and the resource, `patch containerservices/status`.
 pub fn name(method: &str, path: &str) -> (String, bool) {
@@ -41,21 +31,6 @@ pub fn name(method: &str, path: &str) -> (String, bool) {
     };
     let subresource = subresource.map(|name| format!("/{name}")).unwrap_or_default();
     (format!("{verb} {resource}{subresource}"), !matches!(verb, "get" | "list" | "watch" | "other"))
-}
-
-/// Connects as the administrator.
-pub(super) fn connector(cluster: &Cluster) -> Result<TlsConnector> {
-    let (authority, admin) = cluster.admin()?;
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
-    let chain = vec![CertificateDer::from_pem_slice(admin.cert.as_bytes())?];
-    let key = PrivateKeyDer::from_pem_slice(admin.key.as_bytes())?;
-    let config = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key)?;
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-pub(super) fn server_name() -> ServerName<'static> {
-    ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into())
 }
 
 /// A kubeconfig that leads to the proxy.

@@ -7,6 +7,7 @@ mod engine;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,12 +21,16 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
+use super::certificates::Identity;
 use super::cluster::Cluster;
 use super::docker_host::{DockerHost, node_at};
 use super::process::{Signal, send, wait_dead};
@@ -104,7 +109,7 @@ pub struct Call {
 /// Where calls go on to.
 enum Upstream {
     Unix(PathBuf),
-    Tls { port: u16, connector: TlsConnector },
+    Tls { address: SocketAddr, connector: TlsConnector },
 }
 
 /// Gives a call its name, and tells whether it asks for a change.
@@ -138,13 +143,21 @@ impl Proxy {
     /// A proxy in front of a host's engine, on a socket of this machine.
     pub async fn engine(host: &DockerHost) -> Result<Self> {
         let socket = host.dir().with_extension("proxy.sock");
-        Self::engine_at(&host.socket(), &socket, Arc::clone(host.run())).await
+        Self::engine_at(Upstream::Unix(host.socket()), &socket, Arc::clone(host.run())).await
     }
 
-    async fn engine_at(upstream: &Path, socket: &Path, run: Arc<Run>) -> Result<Self> {
+    /// The same, but the proxy reaches the engine over the network, so that an unplugged cable is felt.
+    pub async fn engine_by_network(host: &DockerHost) -> Result<Self> {
+        let socket = host.dir().with_extension("proxy.sock");
+        let address = SocketAddr::from((host.v4(), 2376));
+        let connector = connector(&host.run().authority()?.pem(), &host.client_identity()?)?;
+        Self::engine_at(Upstream::Tls { address, connector }, &socket, Arc::clone(host.run())).await
+    }
+
+    async fn engine_at(upstream: Upstream, socket: &Path, run: Arc<Run>) -> Result<Self> {
         let _ = tokio::fs::remove_file(socket).await;
         let listener = UnixListener::bind(socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
-        let shared = Shared::new(Upstream::Unix(upstream.to_owned()), engine::name);
+        let shared = Shared::new(upstream, engine::name);
         let accept = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -159,7 +172,9 @@ impl Proxy {
         let run = Run::current()?;
         let port = run.port()?;
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-        let upstream = Upstream::Tls { port: cluster.port(), connector: api::connector(cluster)? };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.port()));
+        let (authority, admin) = cluster.admin()?;
+        let upstream = Upstream::Tls { address, connector: connector(&authority, &admin)? };
         let shared = Shared::new(upstream, api::name);
         let accept = Arc::clone(&shared);
         let task = tokio::spawn(async move {
@@ -379,14 +394,24 @@ impl Shared {
                 let stream = UnixStream::connect(path).await?;
                 exchange(stream, request).await
             }
-            Upstream::Tls { port, connector } => {
-                let stream = TcpStream::connect(("127.0.0.1", *port)).await?;
-                let stream = connector.connect(api::server_name(), stream).await?;
+            Upstream::Tls { address, connector } => {
+                let stream = TcpStream::connect(address).await?;
+                let stream = connector.connect(ServerName::IpAddress(address.ip().into()), stream).await?;
                 request.headers_mut().remove(header::AUTHORIZATION);
                 exchange(stream, request).await
             }
         }
     }
+}
+
+/// Connects as that client to servers of that CA.
+fn connector(authority: &str, client: &Identity) -> Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
+    let chain = vec![CertificateDer::from_pem_slice(client.cert.as_bytes())?];
+    let key = PrivateKeyDer::from_pem_slice(client.key.as_bytes())?;
+    let config = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key)?;
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// One call on a connection of its own. Bodies are streamed; an upgraded connection (attach, exec) is passed through.

@@ -1,4 +1,4 @@
-//! What every test here begins with: a namespace, hosts, an operator; and how it looks at them.
+//! What a test of a whole operator begins with: a namespace, hosts, an operator; and how it looks at them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,11 +7,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder, ListVolumesOptionsBuilder};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use slipway_api::ContainerService;
-use slipway_e2e::lab::namespace::TestNamespace;
-use slipway_e2e::lab::{DockerHost, Image, Operator, eventually};
+use slipway_api::{ContainerService, Node};
+
+use super::docker_host::DockerHost;
+use super::eventually::eventually;
+use super::images::Image;
+use super::namespace::TestNamespace;
+use super::operator::Operator;
 
 /// For what must happen soon, on a machine that is busy.
 pub const SOON: Duration = Duration::from_mins(2);
@@ -21,8 +26,11 @@ pub const SLEEPER: &str = "lab/sleeper:1";
 
 /// A namespace with hosts that are Nodes, and an operator.
 pub struct Site {
+    /// The test's own.
     pub ns: Arc<TestNamespace>,
+    /// Those of the Nodes, in the order of their names.
     pub hosts: Vec<DockerHost>,
+    /// The first that was started.
     pub operator: Arc<Operator>,
 }
 
@@ -40,6 +48,7 @@ impl Site {
         Ok(Self { ns, hosts, operator })
     }
 
+    /// The ContainerServices of the namespace.
     pub fn services(&self) -> Api<ContainerService> {
         self.ns.api()
     }
@@ -57,6 +66,7 @@ impl Site {
         Ok(self.services().patch(name, &PatchParams::apply("test").force(), &Patch::Apply(&object)).await?)
     }
 
+    /// Waits until a ContainerService is ready as it is now.
     pub async fn ready(&self, name: &str) -> Result<ContainerService> {
         self.ns.wait_condition(name, "Ready", "True", SOON).await
     }
@@ -72,6 +82,7 @@ impl Site {
         Ok(ready_condition(&object).context("no condition")?.message.clone())
     }
 
+    /// Deletes a ContainerService and waits until it is gone.
     pub async fn delete(&self, name: &str) -> Result<()> {
         self.services().delete(name, &DeleteParams::default()).await?;
         self.ns.wait_gone::<ContainerService>(name, SOON).await
@@ -105,6 +116,18 @@ impl Site {
         .await
     }
 
+    /// Waits until a Node's `Ready` is not True for this reason, and returns the message.
+    pub async fn node_not_ready(&self, name: &str, reason: &str) -> Result<String> {
+        let condition = |node: &Node| {
+            let conditions = node.status.iter().flat_map(|status| status.conditions.clone());
+            conditions.into_iter().find(|it| it.type_ == "Ready" && it.status != "True" && it.reason == reason)
+        };
+        let what = format!("not ready because of {reason}");
+        let node = self.ns.wait_for(name, &what, SOON, |node: &Node| condition(node).is_some()).await?;
+        Ok(condition(&node).context("no condition")?.message)
+    }
+
+    /// The volumes that Slipway marked for an object.
     pub async fn volumes(&self, host: &DockerHost, name: &str) -> Result<Vec<String>> {
         let options = ListVolumesOptionsBuilder::default()
             .filters(&std::collections::HashMap::from([("label", vec![format!("slipway.dev/name={name}")])]))
@@ -130,6 +153,7 @@ pub fn runs(container: &ContainerSummary) -> bool {
     container.state.is_some_and(|state| state.to_string() == "running")
 }
 
+/// What the engine says of a container.
 pub async fn inspect(host: &DockerHost, name: &str) -> Result<ContainerInspectResponse> {
     Ok(host.docker()?.inspect_container(name, None::<InspectContainerOptions>).await?)
 }
@@ -141,8 +165,7 @@ pub fn exec(host: &DockerHost, container: &str, command: &[&str]) -> Result<Stri
     host.exec("docker", &args)
 }
 
-pub fn ready_condition(
-    object: &ContainerService,
-) -> Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+/// The condition `Ready`.
+pub fn ready_condition(object: &ContainerService) -> Option<&Condition> {
     object.status.as_ref()?.conditions.iter().find(|it| it.type_ == "Ready")
 }
