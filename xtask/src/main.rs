@@ -27,7 +27,7 @@ enum Command {
     /// Build Slipway, start an API server and the operator, and run a service on Docker.
     Demo(demo::Args),
     /// Take the demo down; nothing of it is left.
-    DemoDown,
+    DemoDown(demo::Which),
     /// Write the files that are made from code: crds/, and the field tables of docs/.
     Generate(generate::Args),
     /// Keep an API server, Docker hosts and the operator running, to try things on.
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::up(&args),
-        Command::DemoDown => demo::down(),
+        Command::DemoDown(which) => demo::down(&which),
         Command::Generate(args) => generate::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Test(args) => test::run(&args),

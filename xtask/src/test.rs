@@ -1,11 +1,13 @@
 //! `cargo xtask test`: everything that CI runs.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use slipway_e2e::lab::assets::{cached, repository, with_progress};
 use slipway_e2e::lab::run::{abandoned, output};
 
@@ -24,12 +26,16 @@ pub struct Args {
     full: bool,
 }
 
-/// How many checks and tests have passed and failed.
+/// Tests of one program that run at one time, at least: most of an end-to-end test is waiting.
+const TESTS_AT_ONCE: usize = 6;
+
+/// How many checks and tests have passed and failed, and how long each step took.
 #[derive(Default)]
 struct Tally {
     passed: u64,
     failed: u64,
     failures: Vec<String>,
+    times: Vec<(String, Duration)>,
 }
 
 /// Runs everything, prints what failed, and as the last line how many passed and failed.
@@ -48,7 +54,10 @@ pub fn run(args: &Args) -> Result<()> {
     for failure in &tally.failures {
         eprintln!("FAILED {failure}");
     }
-    eprintln!("test: {} s", began.elapsed().as_secs());
+    tally.times.push(("all".to_owned(), began.elapsed()));
+    for (step, time) in &tally.times {
+        eprintln!("test: {:>7.1} s  {step}", time.as_secs_f64());
+    }
     println!("{} passed, {} failed", tally.passed, tally.failed);
     ensure!(tally.failed == 0, "see above");
     Ok(())
@@ -57,10 +66,12 @@ pub fn run(args: &Args) -> Result<()> {
 impl Tally {
     fn check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
         eprintln!("test: {name}");
+        let began = Instant::now();
         match check() {
             Ok(()) => self.passed += 1,
             Err(error) => self.fail(format!("{name}: {error:#}")),
         }
+        self.times.push((name.to_owned(), began.elapsed()));
     }
 
     fn fail(&mut self, what: String) {
@@ -70,20 +81,34 @@ impl Tally {
 
     /// Runs the unit tests and the end-to-end tests, passing on what they print and counting.
     fn tests(&mut self, full: bool) -> Result<()> {
+        self.check("building the tests", || succeed(cargo(&["test", "--quiet", "--workspace", "--no-run"])));
         eprintln!("test: unit tests and end-to-end tests");
         let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).max(TESTS_AT_ONCE);
+        tests.env("RUST_TEST_THREADS", threads.to_string());
         if full {
-            tests.args(["--", "--include-ignored"]);
+            tests.env("SLIPWAY_TEST_FULL", "1").args(["--", "--include-ignored"]);
         }
-        let mut child = tests.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
-        let lines = BufReader::new(child.stdout.take().context("no output")?);
+        let mut child = tests.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot run cargo")?;
+        let (out, err) = (child.stdout.take().context("no output")?, child.stderr.take().context("no output")?);
+        let (said, lines) = mpsc::channel();
+        let readers = [pass_on(out, std::io::stdout(), said.clone()), pass_on(err, std::io::stderr(), said)];
         let before = self.failed;
-        let mut out = std::io::stdout().lock();
-        for line in lines.split(b'\n') {
-            let line = line?;
-            out.write_all(&line)?;
-            out.write_all(b"\n")?;
-            self.count(&String::from_utf8_lossy(&line));
+        let mut program = (String::new(), Instant::now());
+        for line in lines {
+            if let Some(name) =
+                line.trim_start().strip_prefix("Running ").or(line.trim_start().strip_prefix("Doc-tests "))
+            {
+                self.times.push((program.0, program.1.elapsed()));
+                program = (name.split(" (").next().unwrap_or_default().to_owned(), Instant::now());
+            }
+            self.count(&line);
+        }
+        self.times.push((program.0, program.1.elapsed()));
+        // What takes no time need not be told.
+        self.times.retain(|(_, time)| *time >= Duration::from_millis(500));
+        for reader in readers {
+            reader.join().map_err(|_| anyhow!("a reader of the tests' output has failed"))??;
         }
         let status = child.wait()?;
         if !status.success() && self.failed == before {
@@ -106,6 +131,24 @@ impl Tally {
             }
         }
     }
+}
+
+/// Passes on what comes, and tells it line by line.
+fn pass_on(
+    from: impl Read + Send + 'static,
+    mut to: impl Write + Send + 'static,
+    tell: mpsc::Sender<String>,
+) -> JoinHandle<std::io::Result<()>> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).split(b'\n') {
+            let line = line?;
+            to.write_all(&line)?;
+            to.write_all(b"\n")?;
+            // Nobody listens any more when the tests are given up.
+            let _ = tell.send(String::from_utf8_lossy(&line).into_owned());
+        }
+        Ok(())
+    })
 }
 
 fn cargo(args: &[&str]) -> Command {

@@ -30,6 +30,12 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// One of the demo's own.
+    pub fn of_the_demo() -> Result<Self> {
+        prerequisites::require(Part::Docker)?;
+        Ok(Self::OfTheDemo)
+    }
+
     /// This machine's engine if one answers, else one of the demo's own; Docker is installed if it is missing.
     pub async fn find() -> Result<Self> {
         // Images are made of it, whoever runs them.

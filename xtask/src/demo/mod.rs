@@ -32,13 +32,26 @@ pub struct Args {
     /// Use this context of your kubeconfig in place of an API server of the demo's own.
     #[arg(long)]
     context: Option<String>,
+    /// Start a Docker engine of the demo's own, even if one runs on this machine. Takes root.
+    #[arg(long)]
+    own_engine: bool,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Which demo, where there is more than one on this machine.
+#[derive(clap::Args)]
+pub struct Which {
+    /// A name of its own: a folder below .lab.
+    #[arg(long, default_value = "demo", hide = true)]
+    name: String,
 }
 
 /// Brings the demo up. Up already is fine, and so is one that was interrupted.
 pub fn up(args: &Args) -> Result<()> {
     let began = Instant::now();
     tokio::runtime::Runtime::new()?.block_on(async {
-        let lab = Lab::named("demo");
+        let lab = Lab::named(&args.which.name);
         if let Some(state) = lab.state()? {
             if state.context != args.context {
                 bail!("the demo is up on another cluster; take it down first: make demo-down");
@@ -48,9 +61,9 @@ pub fn up(args: &Args) -> Result<()> {
                 engine::sweep(&state).await?;
             }
         }
-        let engine = Engine::find().await?;
+        let engine = if args.own_engine { Engine::of_the_demo()? } else { Engine::find().await? };
         let hosts = u8::from(matches!(engine, Engine::OfTheDemo));
-        let state = lab.start(&Serve { name: "demo".to_owned(), hosts, context: args.context.clone() })?;
+        let state = lab.start(&Serve { name: args.which.name.clone(), hosts, context: args.context.clone() })?;
         let engine = engine::Reached::of(&engine, &state)?;
         step("making the demo image");
         engine.load(&image()?).await?;
@@ -65,9 +78,9 @@ pub fn up(args: &Args) -> Result<()> {
 }
 
 /// Takes the demo down, with all that belongs to it.
-pub fn down() -> Result<()> {
+pub fn down(which: &Which) -> Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async {
-        let lab = Lab::named("demo");
+        let lab = Lab::named(&which.name);
         if let Some(state) = lab.running()? {
             let client = client(state.kubeconfig.as_deref(), state.context.as_deref()).await?;
             delete::<ContainerService>(&client, SERVICE).await?;
