@@ -1,13 +1,12 @@
 //! `cargo xtask test`: everything that CI runs.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod programs;
+
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use slipway_e2e::lab::assets::{cached, repository, with_progress};
 use slipway_e2e::lab::run::{abandoned, output};
 
@@ -25,9 +24,6 @@ pub struct Args {
     #[arg(long)]
     full: bool,
 }
-
-/// Tests of one program that run at one time, at least: most of an end-to-end test is waiting.
-const TESTS_AT_ONCE: usize = 6;
 
 /// How many checks and tests have passed and failed, and how long each step took.
 #[derive(Default)]
@@ -49,7 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
     tally.check("cargo deny", dependencies);
     tally.check("api and plan without I/O", purity);
     tally.check("generated files", || succeed(cargo(&["xtask", "generate", "--check"])));
-    tally.tests(args.full)?;
+    tally.tests(args.full);
     tally.check("nothing is left", leftovers);
     for failure in &tally.failures {
         eprintln!("FAILED {failure}");
@@ -80,41 +76,25 @@ impl Tally {
     }
 
     /// Runs the unit tests and the end-to-end tests, passing on what they print and counting.
-    fn tests(&mut self, full: bool) -> Result<()> {
-        self.check("building the tests", || succeed(cargo(&["test", "--quiet", "--workspace", "--no-run"])));
-        eprintln!("test: unit tests and end-to-end tests");
-        let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).max(TESTS_AT_ONCE);
-        tests.env("RUST_TEST_THREADS", threads.to_string());
-        if full {
-            tests.env("SLIPWAY_TEST_FULL", "1").args(["--", "--include-ignored"]);
+    fn tests(&mut self, full: bool) {
+        eprintln!("test: building the tests");
+        let began = Instant::now();
+        let built = programs::build();
+        self.times.push(("building the tests".to_owned(), began.elapsed()));
+        match built {
+            Ok(built) => built.run(full).into_iter().for_each(|tally| self.add(tally)),
+            Err(error) => self.fail(format!("building the tests: {error:#}")),
         }
-        let mut child = tests.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot run cargo")?;
-        let (out, err) = (child.stdout.take().context("no output")?, child.stderr.take().context("no output")?);
-        let (said, lines) = mpsc::channel();
-        let readers = [pass_on(out, std::io::stdout(), said.clone()), pass_on(err, std::io::stderr(), said)];
-        let before = self.failed;
-        let mut program = (String::new(), Instant::now());
-        for line in lines {
-            if let Some(name) =
-                line.trim_start().strip_prefix("Running ").or(line.trim_start().strip_prefix("Doc-tests "))
-            {
-                self.times.push((program.0, program.1.elapsed()));
-                program = (name.split(" (").next().unwrap_or_default().to_owned(), Instant::now());
-            }
-            self.count(&line);
-        }
-        self.times.push((program.0, program.1.elapsed()));
+        self.add(programs::doc_tests());
         // What takes no time need not be told.
         self.times.retain(|(_, time)| *time >= Duration::from_millis(500));
-        for reader in readers {
-            reader.join().map_err(|_| anyhow!("a reader of the tests' output has failed"))??;
-        }
-        let status = child.wait()?;
-        if !status.success() && self.failed == before {
-            self.fail("cargo test ended without saying which test failed".to_owned());
-        }
-        Ok(())
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.failures.extend(other.failures);
+        self.times.extend(other.times);
     }
 
     /// Reads a line of a test program.
@@ -131,24 +111,6 @@ impl Tally {
             }
         }
     }
-}
-
-/// Passes on what comes, and tells it line by line.
-fn pass_on(
-    from: impl Read + Send + 'static,
-    mut to: impl Write + Send + 'static,
-    tell: mpsc::Sender<String>,
-) -> JoinHandle<std::io::Result<()>> {
-    std::thread::spawn(move || {
-        for line in BufReader::new(from).split(b'\n') {
-            let line = line?;
-            to.write_all(&line)?;
-            to.write_all(b"\n")?;
-            // Nobody listens any more when the tests are given up.
-            let _ = tell.send(String::from_utf8_lossy(&line).into_owned());
-        }
-        Ok(())
-    })
 }
 
 fn cargo(args: &[&str]) -> Command {
