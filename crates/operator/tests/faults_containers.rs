@@ -25,8 +25,8 @@ use tokio::time::timeout;
 const AT_ONCE: usize = 8;
 /// How long an operator tries on a host that does not answer, before it is killed too.
 const IN_VAIN: Duration = Duration::from_millis(15);
-/// Longer than any case should take.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any case takes, on a machine that is busy with others.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A call of the clean run: its name, and which of that name it was; `status-write` for the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
