@@ -4,6 +4,7 @@ mod check;
 mod crds;
 mod import;
 mod input;
+mod ipmi;
 mod logging;
 mod plan;
 pub mod run;
@@ -38,6 +39,7 @@ enum Command {
     Check(check::Args),
     Plan(plan::Args),
     Import(import::Args),
+    Ipmi(Box<ipmi::Args>),
 }
 
 /// Runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => return check::run(&args),
         Command::Plan(args) => return plan::run(&args),
         Command::Import(args) => return import::run(args),
+        Command::Ipmi(args) => return ipmi::run(*args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
