@@ -356,9 +356,10 @@ fn every_case(point: &Point) -> Vec<Case> {
     cases
 }
 
-/// The cases to run. With `SLIPWAY_TEST_CASE` those that have it in their name, to look into one; with `SLIPWAY_TEST_FULL` the whole product; else at each call that changes something the operator killed
-/// before and after it, with one more event each, in turn; and one call of each kind that only looks, as a death before a look is
-/// one after the change before it.
+/// The cases to run. With `SLIPWAY_TEST_CASE` those that have it in their name, to look into one; with `SLIPWAY_TEST_FULL` the
+/// whole product. Else at each call that changes something the operator killed before it or after it, in turn, as after one call is
+/// before the next, and one more event, in turn; and the operator killed before one call of each kind that only looks, as that is
+/// after the change before it.
 fn cases(points: &[Point]) -> Vec<Case> {
     let mut every: Vec<_> = points.iter().map(every_case).collect();
     if let Ok(wanted) = std::env::var("SLIPWAY_TEST_CASE") {
@@ -372,10 +373,11 @@ fn cases(points: &[Point]) -> Vec<Case> {
                 cases.retain(|case| first && case.event == Event::Killed(Engine::Well));
                 continue;
             }
-            let (always, in_turn): (Vec<_>, Vec<_>) =
+            let (killed, others): (Vec<_>, Vec<_>) =
                 cases.drain(..).partition(|case| case.event == Event::Killed(Engine::Well));
-            *cases = always;
-            cases.extend(in_turn.get(turn % in_turn.len().max(1)).cloned());
+            for of_kind in [killed, others] {
+                cases.extend(of_kind.get(turn % of_kind.len().max(1)).cloned());
+            }
         }
     }
     every.concat()

@@ -5,9 +5,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use slipway_api::ContainerService;
+use slipway_e2e::lab::site::{SLEEPER, SOON, Site, exec, id_of, inspect, ready_condition, runs};
+use slipway_e2e::lab::{DockerHost, Image, Part, Registry, can_run, eventually};
 
 use crate::on_site;
-use slipway_e2e::lab::site::{SLEEPER, SOON, Site, exec, id_of, inspect, ready_condition, runs};
 
 fn one(service: &Value) -> Value {
     json!({"compose": {"services": {"web": service}}})
@@ -215,6 +216,49 @@ async fn what_runs_once_runs_once() -> Result<()> {
         site.apply("app", &labelled).await?;
         site.ready("app").await?;
         ensure!(exec(site.host(), "app-web-1", &["cat", "/data/log"])?.trim() == "done", "it ran more than once");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_moves_is_followed_and_the_image_that_nothing_uses_is_removed() -> Result<()> {
+    if !can_run(&[Part::Registry]) {
+        return Ok(());
+    }
+    on_site(async |ns| {
+        let registry = Registry::start().await?;
+        let site = Site::with_hosts(ns, 1).await?;
+        let pusher = DockerHost::start().await?;
+        let image = |version: &str| Image::new("lab/one:1").file("version", version, 0o644);
+        let old = registry.push(&pusher, &image("1"), "web:1").await?;
+        site.host().trust(&registry.address())?;
+        site.ns.create_secret(&registry.pull_secret("login", true)).await?;
+        let spec = json!({
+            "compose": {"services": {"web": {"image": registry.reference("web:1")}}},
+            "imagePullSecrets": [{"name": "login"}],
+            "images": {"follow": {"every": "1m"}, "prune": "Unused"},
+        });
+        site.apply("app", &spec).await?;
+        site.ready("app").await?;
+        let before = inspect(site.host(), "app-web-1").await?.image.context("no image")?;
+
+        let new = registry.push(&pusher, &image("2"), "web:1").await?;
+        ensure!(new != old, "it is the same image");
+        site.ns
+            .wait_for("app", "the tag to be followed", SOON, |it: &ContainerService| {
+                it.status.as_ref().is_some_and(|status| status.images.iter().any(|image| image.digest == new))
+            })
+            .await?;
+        site.ready("app").await?;
+        let after = inspect(site.host(), "app-web-1").await?.image.context("no image")?;
+        ensure!(after != before, "it was not rolled");
+        eventually("the old image to be removed", SOON, || async {
+            ensure!(site.host().docker()?.inspect_image(&before).await.is_err(), "it is there");
+            Ok(())
+        })
+        .await?;
+        site.host().docker()?.inspect_image(&after).await?;
         Ok(())
     })
     .await

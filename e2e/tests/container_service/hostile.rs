@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
+use slipway_e2e::lab::site::{SLEEPER, SOON, Site};
 
 use crate::on_site;
-use slipway_e2e::lab::site::{SLEEPER, SOON, Site};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bomb_in_a_config_map_is_refused_and_others_go_on() -> Result<()> {

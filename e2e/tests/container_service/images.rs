@@ -3,9 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use slipway_api::ContainerService;
-use slipway_e2e::lab::site::{SOON, Site, id_of, inspect, runs};
-use slipway_e2e::lab::{DockerHost, HostOptions, Image, Part, Registry, can_run, eventually};
+use slipway_e2e::lab::site::{Site, id_of, inspect, runs};
+use slipway_e2e::lab::{DockerHost, HostOptions, Image, Part, Registry, can_run};
 
 use crate::on_site;
 
@@ -121,49 +120,6 @@ async fn a_digest_that_is_gone_is_named_by_a_new_host_and_touches_nothing_that_r
         ensure!(registry.push(&late, &image, "web:1").await? == digest, "the same image has another digest");
         site.ready("app").await?;
         ensure!(site.containers(&late, "app").await?.values().all(runs));
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tag_that_moves_is_followed_and_the_image_that_nothing_uses_is_removed() -> Result<()> {
-    if !can_run(&[Part::Registry]) {
-        return Ok(());
-    }
-    on_site(async |ns| {
-        let registry = Registry::start().await?;
-        let site = Site::with_hosts(ns, 1).await?;
-        let pusher = DockerHost::start().await?;
-        let image = |version: &str| Image::new("lab/one:1").file("version", version, 0o644);
-        let old = registry.push(&pusher, &image("1"), "web:1").await?;
-        site.host().trust(&registry.address())?;
-        site.ns.create_secret(&registry.pull_secret("login", true)).await?;
-        let spec = json!({
-            "compose": {"services": {"web": {"image": registry.reference("web:1")}}},
-            "imagePullSecrets": [{"name": "login"}],
-            "images": {"follow": {"every": "1m"}, "prune": "Unused"},
-        });
-        site.apply("app", &spec).await?;
-        site.ready("app").await?;
-        let before = inspect(site.host(), "app-web-1").await?.image.context("no image")?;
-
-        let new = registry.push(&pusher, &image("2"), "web:1").await?;
-        ensure!(new != old, "it is the same image");
-        site.ns
-            .wait_for("app", "the tag to be followed", SOON, |it: &ContainerService| {
-                it.status.as_ref().is_some_and(|status| status.images.iter().any(|image| image.digest == new))
-            })
-            .await?;
-        site.ready("app").await?;
-        let after = inspect(site.host(), "app-web-1").await?.image.context("no image")?;
-        ensure!(after != before, "it was not rolled");
-        eventually("the old image to be removed", SOON, || async {
-            ensure!(site.host().docker()?.inspect_image(&before).await.is_err(), "it is there");
-            Ok(())
-        })
-        .await?;
-        site.host().docker()?.inspect_image(&after).await?;
         Ok(())
     })
     .await

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use slipway_api::ContainerService;
+use slipway_e2e::lab::site::{SLEEPER, SOON, Site, exec, id_of, inspect, runs};
 
 use crate::on_site;
-use slipway_e2e::lab::site::{SLEEPER, SOON, Site, exec, id_of, inspect, runs};
 
 fn two_services(store_greeting: &str) -> serde_json::Value {
     json!({"compose": {

@@ -18,7 +18,7 @@ use super::{Tally, cargo};
 /// Programs that run at one time.
 const PROGRAMS_AT_ONCE: usize = 2;
 /// Tests of one program that run at one time, at least: most of an end-to-end test is waiting.
-const TESTS_AT_ONCE: usize = 4;
+const TESTS_AT_ONCE: usize = 6;
 /// The program that takes longest begins first.
 const LONGEST: &str = "e2e/container_service";
 
