@@ -57,7 +57,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 
-    /// The file that holds the BMC's own key (K_g), for BMCs that have one.
+    /// The file that holds the BMC's own key (`K_g`), for BMCs that have one.
     #[arg(long, value_name = "FILE")]
     kg_file: Option<PathBuf>,
 
