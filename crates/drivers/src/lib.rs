@@ -4,6 +4,7 @@ pub mod bmc;
 pub mod docker;
 pub mod error;
 mod reason;
+pub mod redfish;
 
 pub use error::{Class, DriverError};
 pub use reason::Reason;

@@ -17,8 +17,8 @@ mod lines;
 mod observe;
 pub mod reasons;
 mod ssh;
-mod text;
-mod tls;
+pub(crate) mod text;
+pub(crate) mod tls;
 mod wire;
 
 pub use connect::Factory;

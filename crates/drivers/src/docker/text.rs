@@ -1,7 +1,7 @@
 //! Text that came from a host, made fit for messages.
 
 /// At most `max` bytes of it, without control characters, on one line.
-pub(super) fn printable(text: &str, max: usize) -> String {
+pub(crate) fn printable(text: &str, max: usize) -> String {
     let mut line = String::new();
     for c in text.trim().chars() {
         let c = if c.is_control() { ' ' } else { c };

@@ -81,7 +81,7 @@ pub(super) fn refusal(error: &rustls::Error, peer: &str) -> DriverError {
 }
 
 /// rustls tells both times with the error.
-fn dates(error: &rustls::Error) -> String {
+pub(crate) fn dates(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => at(" at ", *not_after),
         rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {

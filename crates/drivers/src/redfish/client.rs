@@ -1,0 +1,436 @@
+//! Requests to one BMC as Redfish (DMTF DSP0266) wants them: a session or Basic, ETags, 503 and `Retry-After`, tasks.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, ETAG, IF_MATCH, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::errors::{Failure, Refusal, retry_after};
+use super::json::{Path, Resource, link, path, text};
+use super::wire::{ANSWER_DEADLINE, Answer, Lost, Outgoing, Wire};
+use crate::DriverError;
+use crate::bmc::{Delivered, Login, Password, Trust, reasons};
+
+const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+/// Reads are tried again when the connection broke: after these pauses.
+const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+/// A BMC that is busy and does not say for how long is asked again after this time.
+const BUSY_PAUSE: Duration = Duration::from_secs(2);
+/// A task is looked at so often, unless the BMC says when.
+const TASK_PAUSE: Duration = Duration::from_secs(1);
+/// So often a PATCH is tried whose precondition failed.
+const PATCHES: usize = 4;
+/// Redirections are followed so often; each stays on the BMC.
+const HOPS: usize = 3;
+
+/// How requests say who they come from.
+enum Access {
+    /// Not at all yet.
+    None,
+    Session {
+        token: HeaderValue,
+        location: Option<Path>,
+    },
+    Basic,
+    /// The BMC refused us. Nothing is sent any more, as it would lock the account.
+    Denied(DriverError),
+}
+
+/// What the service root tells (`/redfish/v1/`, readable by everybody).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Root {
+    pub(super) vendor: Option<String>,
+    pub(super) systems: Option<Path>,
+    pub(super) managers: Option<Path>,
+    pub(super) chassis: Option<Path>,
+    pub(super) accounts: Option<Path>,
+    /// Members may be read together with their collection.
+    pub(super) expands: bool,
+    sessions: Option<Path>,
+}
+
+impl Root {
+    pub(super) fn read(body: &Value) -> Self {
+        let sessions = link(body, "/Links/Sessions");
+        // An OEM section is named after who made it, and older BMCs have nothing else.
+        let oem = || body.pointer("/Oem")?.as_object()?.keys().next().filter(|key| key.len() < 32).cloned();
+        Self {
+            vendor: text(body, "/Vendor").or_else(oem),
+            systems: link(body, "/Systems"),
+            managers: link(body, "/Managers"),
+            chassis: link(body, "/Chassis"),
+            accounts: link(body, "/AccountService"),
+            expands: body.pointer("/ProtocolFeaturesSupported/ExpandQuery/NoLinks") == Some(&Value::Bool(true)),
+            sessions: sessions.or_else(|| Some(link(body, "/SessionService")?.join("Sessions"))),
+        }
+    }
+}
+
+/// One BMC. Whoever holds it is alone with the BMC.
+pub(super) struct Client {
+    wire: Wire,
+    login: Login,
+    access: Access,
+    root: Option<Root>,
+    /// Everything under way ends then.
+    until: Instant,
+}
+
+impl Client {
+    /// Sends nothing yet.
+    pub(super) fn new(url: &str, trust: &Trust, login: &Login) -> Result<Self, DriverError> {
+        let wire = Wire::to(url, trust)?;
+        Ok(Self { wire, login: login.clone(), access: Access::None, root: None, until: Instant::now() })
+    }
+
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    pub(super) fn username(&self) -> &str {
+        &self.login.username
+    }
+
+    /// The account has another password from now on.
+    pub(super) fn use_password(&mut self, password: &Password) {
+        self.login.password = password.clone();
+    }
+
+    /// What is asked from now on has so much time, all in all.
+    pub(super) fn within(&mut self, time: Duration) {
+        self.until = Instant::now() + time;
+    }
+
+    /// The service root, read once.
+    pub(super) async fn root(&mut self) -> Result<Root, Failure> {
+        if let Some(root) = &self.root {
+            return Ok(root.clone());
+        }
+        let path = Path::parse("/redfish/v1/").ok_or_else(|| reasons::NOT_A_BMC.error("no path"))?;
+        let request = Outgoing { method: Method::GET, path, headers: HeaderMap::new(), body: None, fresh: false };
+        let answer = self.send_patiently(&request).await?;
+        let peer = self.wire.peer();
+        let body: Value = match answer.status {
+            200..=299 => serde_json::from_slice(&answer.body).unwrap_or_default(),
+            404 => {
+                let what = format!(
+                    "{peer} has no Redfish service (status 404 for /redfish/v1/); is Redfish switched on in the BMC?"
+                );
+                return Err(reasons::NOT_A_BMC.error(what).into());
+            }
+            300..=399 => {
+                let what = format!(
+                    "{peer} redirects (status {}); should the address begin with redfish+https?",
+                    answer.status
+                );
+                return Err(reasons::NOT_A_BMC.error(what).into());
+            }
+            _ => return Err(Failure::Refused(Refusal::of(&answer, &[]))),
+        };
+        if body.get("RedfishVersion").is_none() && link(&body, "/Systems").is_none() {
+            let what = format!("what {peer} answers at /redfish/v1/ is no Redfish service root");
+            return Err(reasons::NOT_A_BMC.error(what).into());
+        }
+        let root = Root::read(&body);
+        self.root = Some(root.clone());
+        Ok(root)
+    }
+
+    /// Reads a resource.
+    pub(super) async fn get(&mut self, path: &Path) -> Result<Resource, Failure> {
+        let answer = self.call(Method::GET, path, None, HeaderMap::new(), false).await?;
+        match serde_json::from_slice::<Value>(&answer.body) {
+            Ok(body) if body.is_object() => Ok(Resource::new(path.clone(), body, answer.headers.get(ETAG))),
+            _ => {
+                let what = format!("{} answered for {path} what is no JSON object", self.wire.peer());
+                Err(reasons::ANSWER_INVALID.error(what).into())
+            }
+        }
+    }
+
+    /// Reads a resource that not every BMC has.
+    pub(super) async fn get_if_any(&mut self, path: &Path) -> Result<Option<Resource>, Failure> {
+        match self.get(path).await {
+            Ok(resource) => Ok(Some(resource)),
+            Err(failure) if failure.is_absent() => {
+                tracing::debug!(peer = self.wire.peer(), %path, status = failure.status(), "absent");
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Changes a resource as it was read. What is set is set whatever else has changed, so a failed precondition is met by
+    /// reading again; for BMCs whose ETags do not match themselves, also by the strong form and at last by none.
+    pub(super) async fn patch(&mut self, mut resource: Resource, body: &Value) -> Result<(), Failure> {
+        let mut etag = resource.etag.clone();
+        for _ in 1..PATCHES {
+            match self.patch_once(&resource.path, body, etag.as_ref()).await {
+                Err(Failure::Refused(refusal)) if matches!(refusal.status, 412 | 428) => {
+                    let before = resource.etag.clone();
+                    resource = self.get(&resource.path).await?;
+                    let is_another = resource.etag != before;
+                    etag = if is_another { resource.etag.clone() } else { etag.as_ref().and_then(strong) };
+                }
+                done => return done,
+            }
+        }
+        self.patch_once(&resource.path, body, etag.as_ref()).await
+    }
+
+    async fn patch_once(&mut self, path: &Path, body: &Value, etag: Option<&HeaderValue>) -> Result<(), Failure> {
+        let headers = etag.map(|etag| (IF_MATCH, etag.clone())).into_iter().collect();
+        let answer = self.call(Method::PATCH, path, Some(body), headers, true).await?;
+        self.finish(answer).await
+    }
+
+    /// Calls an action. It is sent once.
+    pub(super) async fn act(&mut self, target: &Path, body: &Value) -> Result<(), Failure> {
+        let answer = self.call(Method::POST, target, Some(body), HeaderMap::new(), true).await?;
+        self.finish(answer).await
+    }
+
+    /// Waits for the task that an answer may stand for (DSP0266, "Asynchronous operations").
+    async fn finish(&mut self, answer: Answer) -> Result<(), Failure> {
+        if answer.status != 202 {
+            return Ok(());
+        }
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let located = answer.headers.get(LOCATION).and_then(|value| Path::parse(value.to_str().ok()?));
+        // Without a way to ask there is nothing to wait for: what was done is observed anyway.
+        let Some(monitor) = located.or_else(|| path(&body, "/@odata.id")) else { return Ok(()) };
+        let mut pause = retry_after(&answer.headers).map_or(TASK_PAUSE, Duration::from_secs);
+        loop {
+            let next = Instant::now() + pause.max(TASK_PAUSE / 4);
+            if next >= self.until {
+                let what = format!("the task {monitor} did not end in time");
+                return Err(Failure::Lost(Lost { error: reasons::BUSY.error(what), delivered: Delivered::Maybe }));
+            }
+            sleep_until(next).await;
+            let answer = match self.call(Method::GET, &monitor, None, HeaderMap::new(), false).await {
+                // A monitor is gone once its result was fetched, by whomever.
+                Err(Failure::Refused(refusal)) if matches!(refusal.status, 404 | 410) => return Ok(()),
+                // What the task came to is the answer of its monitor. That one cannot be looked at says nothing of the task.
+                Err(Failure::Lost(lost)) => return Err(Failure::Lost(Lost { delivered: Delivered::Maybe, ..lost })),
+                answer => answer?,
+            };
+            pause = retry_after(&answer.headers).map_or(TASK_PAUSE, Duration::from_secs);
+            let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            match text(&body, "/TaskState").as_deref() {
+                Some("Exception" | "Killed" | "Cancelled" | "Interrupted") => {
+                    let refusal = Refusal::read(&body, &self.secrets(None));
+                    let error = refusal.as_error(reasons::FAILED, &format!("the task {monitor} failed"));
+                    return Err(Failure::Lost(Lost { error, delivered: Delivered::Maybe }));
+                }
+                Some("Completed") => return Ok(()),
+                Some(_) => {}
+                None if answer.status == 202 => {}
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Sends a request as who we are, and logs in before if need be.
+    async fn call(
+        &mut self,
+        method: Method,
+        path: &Path,
+        body: Option<&Value>,
+        headers: HeaderMap,
+        fresh: bool,
+    ) -> Result<Answer, Failure> {
+        self.log_in().await?;
+        let mut path = path.clone();
+        let mut hops = 0;
+        let mut is_renewed = false;
+        loop {
+            let request = Outgoing {
+                method: method.clone(),
+                path: path.clone(),
+                headers: self.identified(headers.clone()),
+                body: body.map(|body| Bytes::from(body.to_string())),
+                fresh,
+            };
+            let answer =
+                if method == Method::GET { self.send_patiently(&request).await? } else { self.send(&request).await? };
+            match answer.status {
+                200..=299 => return Ok(answer),
+                301 | 302 | 307 | 308 if method == Method::GET && hops < HOPS => {
+                    hops += 1;
+                    let to = answer.headers.get(LOCATION).and_then(|value| Path::parse(value.to_str().ok()?));
+                    path = to.ok_or_else(|| Failure::Refused(self.refusal(&answer, body)))?;
+                }
+                401 => {
+                    self.renew(&answer, is_renewed).await?;
+                    is_renewed = true;
+                }
+                _ => return Err(Failure::Refused(self.refusal(&answer, body))),
+            }
+        }
+    }
+
+    fn identified(&self, mut headers: HeaderMap) -> HeaderMap {
+        match &self.access {
+            Access::Session { token, .. } => drop(headers.insert(TOKEN, token.clone())),
+            Access::Basic => {
+                let mut pair = self.login.username.clone().into_bytes();
+                pair.push(b':');
+                pair.extend(self.login.password.expose());
+                if let Ok(mut value) = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))) {
+                    value.set_sensitive(true);
+                    headers.insert(AUTHORIZATION, value);
+                }
+            }
+            Access::None | Access::Denied(_) => {}
+        }
+        headers
+    }
+
+    /// After a 401, which means that nothing was done: logs in anew, once, if it was a session that may have expired.
+    async fn renew(&mut self, answer: &Answer, is_renewed: bool) -> Result<(), Failure> {
+        let refusal = self.refusal(answer, None);
+        if !matches!(self.access, Access::Session { .. }) {
+            return Err(self.deny(&refusal).into());
+        }
+        self.access = Access::None;
+        if is_renewed {
+            let what =
+                format!("{} takes the login of {:?}, but not its session", self.wire.peer(), self.login.username);
+            return Err(refusal.as_error(reasons::PRIVILEGE_MISSING, &what).into());
+        }
+        self.log_in().await
+    }
+
+    /// The BMC does not take the credentials: they are never sent to it again.
+    fn deny(&mut self, refusal: &Refusal) -> DriverError {
+        let is_locked = refusal.words.to_lowercase().contains("lock");
+        let reason = if is_locked { reasons::ACCOUNT_LOCKED } else { reasons::CREDENTIALS_REFUSED };
+        let what = format!("{} refuses the login of {:?}", self.wire.peer(), self.login.username);
+        let error = refusal.as_error(reason, &what);
+        self.access = Access::Denied(error.clone());
+        error
+    }
+
+    /// Logs in, unless we are: with a session, or Basic where the BMC has none.
+    pub(super) async fn log_in(&mut self) -> Result<(), Failure> {
+        match &self.access {
+            Access::Session { .. } | Access::Basic => return Ok(()),
+            Access::Denied(error) => return Err(error.clone().into()),
+            Access::None => {}
+        }
+        let Some(sessions) = self.root().await?.sessions else {
+            self.access = Access::Basic;
+            return Ok(());
+        };
+        let password = std::str::from_utf8(self.login.password.expose())
+            .map_err(|_| reasons::REFUSED.error("the password of the BMC is not UTF-8, which Redfish cannot carry"))?;
+        let body = json!({"UserName": self.login.username, "Password": password}).to_string().into();
+        let request = Outgoing {
+            method: Method::POST,
+            path: sessions,
+            headers: HeaderMap::new(),
+            body: Some(body),
+            fresh: false,
+        };
+        let answer = self.send(&request).await?;
+        let refusal = || self.refusal(&answer, None);
+        match answer.status {
+            200..=299 => self.access = granted(&answer),
+            404 | 405 | 501 => self.access = Access::Basic,
+            400 | 401 | 403 if refusal().reason() != reasons::SESSIONS_FULL => {
+                let refusal = refusal();
+                return Err(self.deny(&refusal).into());
+            }
+            _ => return Err(Failure::Refused(refusal())),
+        }
+        Ok(())
+    }
+
+    /// Ends the session.
+    pub(super) async fn log_out(&mut self) {
+        if let Access::Session { location: Some(path), .. } = &self.access {
+            let path = path.clone();
+            let headers = self.identified(HeaderMap::new());
+            let request = Outgoing { method: Method::DELETE, path, headers, body: None, fresh: false };
+            if let Err(lost) = self.send(&request).await {
+                tracing::debug!(peer = self.wire.peer(), error = %lost.error, "the session may stay open");
+            }
+        }
+        if !matches!(self.access, Access::Denied(_)) {
+            self.access = Access::None;
+        }
+        self.wire.hang_up();
+    }
+
+    /// A refusal without what must not be shown.
+    fn refusal(&self, answer: &Answer, sent: Option<&Value>) -> Refusal {
+        Refusal::of(answer, &self.secrets(sent))
+    }
+
+    fn secrets(&self, sent: Option<&Value>) -> Vec<String> {
+        let shown = |password: &Password| String::from_utf8_lossy(password.expose()).into_owned();
+        let token = match &self.access {
+            Access::Session { token, .. } => token.to_str().ok().map(str::to_owned),
+            _ => None,
+        };
+        let sent = sent.and_then(|body| Some(body.get("Password")?.as_str()?.to_owned()));
+        [Some(shown(&self.login.password)), token, sent].into_iter().flatten().collect()
+    }
+
+    /// Sends a read: again when the connection broke, and when the BMC was busy, as long as there is time.
+    async fn send_patiently(&mut self, request: &Outgoing) -> Result<Answer, Failure> {
+        let mut pauses = RETRIES.iter();
+        loop {
+            let answer = match self.send(request).await {
+                Err(lost) if lost.error.reason() == reasons::CONNECTION_LOST.word => match pauses.next() {
+                    Some(pause) => {
+                        sleep(*pause).await;
+                        continue;
+                    }
+                    None => return Err(lost.into()),
+                },
+                answer => answer?,
+            };
+            let pause = retry_after(&answer.headers).map_or(BUSY_PAUSE, Duration::from_secs).max(BUSY_PAUSE / 4);
+            let is_busy = matches!(answer.status, 429 | 503);
+            // Half of the time is left for what comes after.
+            if !is_busy || Instant::now() + pause * 2 >= self.until {
+                return Ok(answer);
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn send(&mut self, request: &Outgoing) -> Result<Answer, Lost> {
+        let until = self.until.min(Instant::now() + ANSWER_DEADLINE);
+        let answer = self.wire.send(request, until).await;
+        tracing::debug!(
+            peer = self.wire.peer(),
+            method = %request.method,
+            path = %request.path,
+            status = answer.as_ref().map_or(0, |answer| answer.status),
+        );
+        answer
+    }
+}
+
+/// What a login brought: a token in a header; without one the credentials were good, but there is no session.
+fn granted(answer: &Answer) -> Access {
+    let Some(token) = answer.headers.get(TOKEN).filter(|token| !token.is_empty()) else { return Access::Basic };
+    let mut token = token.clone();
+    token.set_sensitive(true);
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let header = answer.headers.get(LOCATION).and_then(|value| Path::parse(value.to_str().ok()?));
+    let location = header.or_else(|| path(&body, "/@odata.id"));
+    Access::Session { token, location }
+}
+
+/// The strong form of a weak ETag; `None` for a strong one.
+fn strong(etag: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_str(etag.to_str().ok()?.strip_prefix("W/")?).ok()
+}

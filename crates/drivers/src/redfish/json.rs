@@ -1,0 +1,245 @@
+//! What a BMC answers, as far as it is looked at. A stranger's: what is missing or of another type counts as not said, texts
+//! are bounded and printable, lists are bounded, and of links only paths are taken.
+
+use std::fmt;
+
+use http::HeaderValue;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::docker::text::printable;
+
+/// Texts are cut after this many bytes.
+const MAX_TEXT: usize = 128;
+/// Longer links are not followed.
+const MAX_PATH: usize = 1024;
+/// Lists are cut after this many elements.
+pub(super) const MAX_LIST: usize = 512;
+
+/// What must not be in a request line as it is; some BMCs have spaces in their links.
+const UNSAFE: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+
+/// A path on the BMC that is talked to. Of an absolute URL the path is taken: whatever host a BMC names, nothing is sent to another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Path(String);
+
+impl Path {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let text = match text.split_once("://") {
+            Some((_, rest)) => rest.get(rest.find('/')?..)?,
+            None => text,
+        };
+        // What is behind a '#' points into the resource.
+        let text = text.split('#').next()?;
+        if !text.starts_with('/') || text.starts_with("//") || text.len() > MAX_PATH {
+            return None;
+        }
+        Some(Self(utf8_percent_encode(text, UNSAFE).to_string()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A path below this one.
+    pub(super) fn join(&self, name: &str) -> Self {
+        Self(format!("{}/{name}", self.0.trim_end_matches('/')))
+    }
+
+    /// With a query.
+    pub(super) fn query(&self, query: &str) -> Self {
+        Self(format!("{}?{query}", self.0))
+    }
+
+    /// The last part: mostly the resource's `Id`.
+    pub(super) fn last(&self) -> &str {
+        self.0.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&printable(&self.0, MAX_TEXT))
+    }
+}
+
+/// A resource that was read.
+#[derive(Clone, Debug)]
+pub(super) struct Resource {
+    pub(super) path: Path,
+    pub(super) body: Value,
+    /// From the header, else from `@odata.etag` (Redfish specification DSP0266, "ETags").
+    pub(super) etag: Option<HeaderValue>,
+}
+
+impl Resource {
+    pub(super) fn new(path: Path, body: Value, header: Option<&HeaderValue>) -> Self {
+        let in_body = || HeaderValue::from_str(body.get("@odata.etag")?.as_str()?).ok();
+        let etag = header.cloned().or_else(in_body).filter(|etag| !etag.is_empty() && etag.len() <= MAX_PATH);
+        Self { path, body, etag }
+    }
+}
+
+/// A text that is not empty.
+pub(super) fn text(value: &Value, pointer: &str) -> Option<String> {
+    let text = printable(value.pointer(pointer)?.as_str()?, MAX_TEXT);
+    (!text.is_empty()).then_some(text)
+}
+
+/// A whole number that is not negative. Some BMCs write it as a text or with a fraction.
+pub(super) fn whole(value: &Value, pointer: &str) -> Option<u64> {
+    let found = value.pointer(pointer)?;
+    found.as_u64().or_else(|| found.as_str()?.trim().parse().ok()).or_else(|| rounded(found.as_f64()?))
+}
+
+/// A number.
+pub(super) fn number(value: &Value, pointer: &str) -> Option<f64> {
+    value.pointer(pointer)?.as_f64().filter(|number| number.is_finite())
+}
+
+/// To the nearest whole number, if it is one that can be counted to.
+pub(super) fn rounded(number: f64) -> Option<u64> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is looked at")]
+    (0.0..9e15).contains(&number).then(|| number.round() as u64)
+}
+
+/// A path that is given as a text, such as the target of an action.
+pub(super) fn path(value: &Value, pointer: &str) -> Option<Path> {
+    Path::parse(value.pointer(pointer)?.as_str()?)
+}
+
+/// Where a link leads.
+pub(super) fn link(value: &Value, pointer: &str) -> Option<Path> {
+    path(value.pointer(pointer)?, "/@odata.id")
+}
+
+/// Where a list of links leads.
+pub(super) fn links(value: &Value, pointer: &str) -> Vec<Path> {
+    let links = elements(value, pointer).filter_map(|element| link(element, ""));
+    links.collect()
+}
+
+/// The elements of a list.
+pub(super) fn elements<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten().take(MAX_LIST)
+}
+
+/// The texts in a list.
+pub(super) fn texts(value: &Value, pointer: &str) -> Vec<String> {
+    elements(value, pointer).filter_map(|element| text(element, "")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_paths_are_followed_and_they_stay_on_the_bmc() {
+        let path = |text: &str| Path::parse(text).map(|path| path.0);
+        assert_eq!(path("/redfish/v1/Systems/1").as_deref(), Some("/redfish/v1/Systems/1"));
+        assert_eq!(path("/redfish/v1/Chassis/1/Thermal#/Fans/0").as_deref(), Some("/redfish/v1/Chassis/1/Thermal"));
+        assert_eq!(path("https://evil.example/redfish/v1/x").as_deref(), Some("/redfish/v1/x"));
+        assert_eq!(path("/a b\r\nX: y").as_deref(), Some("/a%20b%0D%0AX:%20y"));
+        for wrong in
+            ["", "redfish", "//evil.example/x", "https://evil.example", "https://evil.example//x", &"/a".repeat(600)]
+        {
+            assert_eq!(path(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_another_type_is_not_said() {
+        let value =
+            json!({"a": 7, "b": "  ", "c": "x\ny", "d": "12", "e": 1.6, "f": -1, "g": {"@odata.id": 5}, "h": [1, "z"]});
+        assert_eq!((text(&value, "/a"), text(&value, "/b")), (None, None));
+        assert_eq!(text(&value, "/c").as_deref(), Some("x y"));
+        assert_eq!((whole(&value, "/d"), whole(&value, "/e"), whole(&value, "/f")), (Some(12), Some(2), None));
+        assert_eq!((link(&value, "/g"), texts(&value, "/h")), (None, vec!["z".to_owned()]));
+        assert!(links(&value, "/a").is_empty());
+    }
+}
+
+/// Any JSON, made of the words that are looked for, so that what reads it is really reached.
+#[cfg(test)]
+pub(super) fn hostile() -> impl proptest::strategy::Strategy<Value = Value> {
+    use proptest::prelude::*;
+
+    const WORDS: &[&str] = &[
+        "@odata.id",
+        "Members",
+        "Members@odata.count",
+        "Status",
+        "State",
+        "Health",
+        "HealthRollup",
+        "PowerState",
+        "On",
+        "Off",
+        "Boot",
+        "BootSourceOverrideTarget",
+        "BootSourceOverrideEnabled",
+        "BootSourceOverrideMode",
+        "Pxe",
+        "Once",
+        "UEFI",
+        "Temperatures",
+        "Fans",
+        "PowerSupplies",
+        "Name",
+        "Id",
+        "Reading",
+        "ReadingCelsius",
+        "ReadingUnits",
+        "Cel",
+        "Critical",
+        "Warning",
+        "OK",
+        "Absent",
+        "error",
+        "@Message.ExtendedInfo",
+        "Messages",
+        "Message",
+        "MessageId",
+        "MessageArgs",
+        "code",
+        "message",
+        "Devices",
+        "CapacityBytes",
+        "CapacityMiB",
+        "MACAddress",
+        "Socket",
+        "TotalCores",
+        "UUID",
+        "Image",
+        "Inserted",
+        "Created",
+        "Severity",
+        "MemorySummary",
+        "TotalSystemMemoryGiB",
+        "LastResetTime",
+        "secret",
+        "525400aabb01",
+        "2026-11-21T10:00:00Z",
+        "3d1f0a51-7c22-4b61-9e10-525400000001",
+        "\u{1b}[31m",
+        "é€😀",
+    ];
+    let word = prop_oneof![3 => proptest::sample::select(WORDS).prop_map(str::to_owned), 1 => ".{0,300}"];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(6, 64, 8, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+            proptest::collection::hash_map(word.clone(), inner, 0..8)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}

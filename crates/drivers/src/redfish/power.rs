@@ -1,0 +1,112 @@
+//! Power: what it is, and `ComputerSystem.Reset` with the values that the BMC itself offers.
+
+use serde_json::{Value, json};
+use slipway_plan::node::bmc::{Command, PowerState};
+
+use super::client::Client;
+use super::errors::Failure;
+use super::json::{Path, Resource, elements, path, text, texts};
+use super::tree::{Tree, unsupported};
+
+const ACTION: &str = "/Actions/#ComputerSystem.Reset";
+
+/// The host's power.
+pub(super) fn state(system: &Value) -> PowerState {
+    match text(system, "/PowerState").as_deref() {
+        Some("On") => PowerState::On,
+        Some("Off") => PowerState::Off,
+        Some("PoweringOn") => PowerState::PoweringOn,
+        Some("PoweringOff") => PowerState::PoweringOff,
+        _ => PowerState::Unknown,
+    }
+}
+
+/// When the host was last reset, if the BMC tells; year 0 is its word for not knowing (Dell).
+pub(super) fn last_reset(system: &Value) -> Option<String> {
+    text(system, "/LastResetTime").filter(|time| !time.starts_with("0000"))
+}
+
+/// Sends a reset, once. What is so already is not asked for again: some BMCs refuse it, for others it is a restart.
+pub(super) async fn reset(client: &mut Client, tree: &Tree, command: &Command) -> Result<(), Failure> {
+    let system = client.get(&tree.system).await?;
+    let power = state(&system.body);
+    match (command, power) {
+        (Command::PowerOn, PowerState::On) | (Command::ForceOff | Command::ShutDown, PowerState::Off) => return Ok(()),
+        _ => {}
+    }
+    let offered = offered(client, &system).await?;
+    let wanted = wanted(command, power);
+    let value = match &offered {
+        // A BMC that does not say what it takes is told the name that the specification has.
+        None => wanted.first(),
+        Some(offered) => wanted.iter().find(|value| offered.iter().any(|offered| offered == *value)),
+    };
+    let Some(value) = value else {
+        let offered = offered.unwrap_or_default().join(", ");
+        return Err(unsupported(command, &format!("the resets that it offers are {offered}")));
+    };
+    client.act(&target(&system), &json!({ "ResetType": value })).await
+}
+
+/// The values that do it, best first.
+fn wanted(command: &Command, power: PowerState) -> &'static [&'static str] {
+    match command {
+        Command::PowerOn => &["On", "ForceOn"],
+        // A short press of the button asks the operating system too, but turns on what is off.
+        Command::ShutDown if power == PowerState::On => &["GracefulShutdown", "PushPowerButton"],
+        Command::ShutDown => &["GracefulShutdown"],
+        Command::ForceOff => &["ForceOff"],
+        Command::GracefulRestart => &["GracefulRestart"],
+        Command::Reset => &["ForceRestart"],
+        Command::PowerCycle => &["PowerCycle"],
+        _ => &[],
+    }
+}
+
+/// What the BMC takes, if it tells: in the action, or in the action's `ActionInfo` (DSP0266, "Action info").
+async fn offered(client: &mut Client, system: &Resource) -> Result<Option<Vec<String>>, Failure> {
+    let annotated = format!("{ACTION}/ResetType@Redfish.AllowableValues");
+    if system.body.pointer(&annotated).is_some_and(Value::is_array) {
+        return Ok(Some(texts(&system.body, &annotated)));
+    }
+    let Some(info) = path(&system.body, &format!("{ACTION}/@Redfish.ActionInfo")) else { return Ok(None) };
+    let info = client.get_if_any(&info).await?;
+    Ok(info.and_then(|info| {
+        let is_type = |parameter: &&Value| text(parameter, "/Name").as_deref() == Some("ResetType");
+        elements(&info.body, "/Parameters").find(is_type).map(|parameter| texts(parameter, "/AllowableValues"))
+    }))
+}
+
+fn target(system: &Resource) -> Path {
+    path(&system.body, &format!("{ACTION}/target")).unwrap_or_else(|| system.path.join("Actions/ComputerSystem.Reset"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_nobody_knows_is_unknown() {
+        for (said, state_) in [
+            (json!("On"), PowerState::On),
+            (json!("PoweringOff"), PowerState::PoweringOff),
+            (json!("Paused"), PowerState::Unknown),
+            (json!(1), PowerState::Unknown),
+            (Value::Null, PowerState::Unknown),
+        ] {
+            assert_eq!(state(&json!({ "PowerState": said })), state_);
+        }
+    }
+
+    #[test]
+    fn the_button_is_pressed_only_on_what_runs() {
+        assert!(wanted(&Command::ShutDown, PowerState::On).contains(&"PushPowerButton"));
+        assert!(!wanted(&Command::ShutDown, PowerState::Unknown).contains(&"PushPowerButton"));
+    }
+
+    #[test]
+    fn a_reset_time_of_year_zero_is_not_said() {
+        assert_eq!(last_reset(&json!({"LastResetTime": "0000-00-00T00:00:00+00:00"})), None);
+        assert!(last_reset(&json!({"LastResetTime": "2026-11-21T10:00:00Z"})).is_some());
+    }
+}
