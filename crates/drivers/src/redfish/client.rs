@@ -1,4 +1,4 @@
-//! Requests to one BMC as Redfish (DMTF DSP0266) wants them: a session or Basic, ETags, 503 and `Retry-After`, tasks.
+//! Requests to one BMC as Redfish (DMTF DSP0266) wants them: a session or Basic, `ETag`s, 503 and `Retry-After`, tasks.
 
 use std::time::Duration;
 
@@ -166,7 +166,7 @@ impl Client {
     }
 
     /// Changes a resource as it was read. What is set is set whatever else has changed, so a failed precondition is met by
-    /// reading again; for BMCs whose ETags do not match themselves, also by the strong form and at last by none.
+    /// reading again; for BMCs whose `ETag`s do not match themselves, also by the strong form and at last by none.
     pub(super) async fn patch(&mut self, mut resource: Resource, body: &Value) -> Result<(), Failure> {
         let mut etag = resource.etag.clone();
         for _ in 1..PATCHES {
@@ -430,7 +430,7 @@ fn granted(answer: &Answer) -> Access {
     Access::Session { token, location }
 }
 
-/// The strong form of a weak ETag; `None` for a strong one.
+/// The strong form of a weak `ETag`; `None` for a strong one.
 fn strong(etag: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_str(etag.to_str().ok()?.strip_prefix("W/")?).ok()
 }

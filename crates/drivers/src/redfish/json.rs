@@ -69,7 +69,7 @@ impl fmt::Display for Path {
 pub(super) struct Resource {
     pub(super) path: Path,
     pub(super) body: Value,
-    /// From the header, else from `@odata.etag` (Redfish specification DSP0266, "ETags").
+    /// From the header, else from `@odata.etag` (Redfish specification DSP0266, "`ETag`s").
     pub(super) etag: Option<HeaderValue>,
 }
 

@@ -11,7 +11,7 @@ use super::json::{Path, Resource, elements, link, text, whole};
 use super::tree::{Tree, next_page};
 use crate::bmc::reasons;
 
-/// What the log of the hardware is called, best first: iDRAC and OpenBMC, iLO, OpenBMC, Supermicro.
+/// What the log of the hardware is called, best first: iDRAC and `OpenBMC`, iLO, `OpenBMC`, Supermicro.
 const NAMES: [&str; 5] = ["sel", "iml", "eventlog", "log1", "log"];
 /// Pages and entries that are looked at: logs of a thousand entries are common, and some BMCs show the oldest first.
 const MAX_PAGES: usize = 8;

@@ -164,7 +164,7 @@ impl ServerCertVerifier for Verifier {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// What a TLS error means for the person who wrote the address.

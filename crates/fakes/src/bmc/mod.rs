@@ -5,6 +5,7 @@
 
 pub mod ipmi;
 mod machine;
+pub mod redfish;
 
 pub use machine::{
     Boot, BootDevice, BootMode, BootOverride, Cause, Event, Happening, Identity, Impossible, Machine, Power,
