@@ -18,6 +18,7 @@ pub mod registry;
 pub mod run;
 pub mod site;
 pub mod ssh_host;
+pub mod sushy;
 
 pub use certificates::{Authority, ServerCertificate};
 pub use cluster::Cluster;
@@ -31,3 +32,4 @@ pub use proxy::{Action, Proxy};
 pub use registry::Registry;
 pub use site::Site;
 pub use ssh_host::SshHost;
+pub use sushy::Sushy;

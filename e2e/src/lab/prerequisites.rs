@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::assets::{self, with_progress};
 use super::run::run;
+use super::sushy;
 
 /// A part of the lab that not every machine can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +26,8 @@ pub enum Part {
     Registry,
     /// Docker hosts behind ssh.
     Ssh,
+    /// The Redfish emulator, and public Redfish clients.
+    Sushy,
 }
 
 /// Programs, and the Debian packages they come in.
@@ -46,6 +49,8 @@ impl Part {
             Self::NewerDocker => &[("mmdebstrap", "mmdebstrap")],
             Self::Registry => &[("docker-registry", "docker-registry"), ("htpasswd", "apache2-utils")],
             Self::Ssh => &[("sshd", "openssh-server"), ("ssh", "openssh-client")],
+            // Debian's own, whatever else is in the PATH.
+            Self::Sushy => &[("/usr/bin/python3", "python3"), ("/usr/bin/pip3", "python3-pip")],
         }
     }
 }
@@ -82,6 +87,10 @@ pub fn require(part: Part) -> Result<()> {
 fn provide(part: Part) -> Result<()> {
     if part == Part::Cluster {
         return assets::kube().map(drop);
+    }
+    if part == Part::Sushy {
+        install(part.programs())?;
+        return sushy::packages().map(drop);
     }
     if !is_root() {
         bail!("needs root, for network namespaces and Docker engines of its own");

@@ -9,6 +9,11 @@ use anyhow::{Context, Result, ensure};
 /// Where reasons are given.
 const SOURCES: [&str; 3] = ["crates/plan/src", "crates/drivers/src", "crates/operator/src"];
 
+/// Words of a wire protocol look like reasons, so those who speak it (a folder each below this one) give theirs in files of
+/// this name alone.
+const PROTOCOLS: &str = "crates/drivers/src/";
+const TABLE: &str = "reasons.rs";
+
 /// Capitalised words in the sources that are no reasons, though they look like one.
 const OTHER_WORDS: &[&str] = &[
     // Kinds.
@@ -79,12 +84,17 @@ fn collect(folder: &Path, words: &mut BTreeSet<String>) -> Result<()> {
             }
         } else if path.extension().is_some_and(|extension| extension == "rs")
             && path.file_stem().is_none_or(|stem| stem != "tests" && stem != "testing")
+            && (!speaks_a_protocol(&path) || path.ends_with(TABLE))
         {
             let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
             words.extend(reasons(&text));
         }
     }
     Ok(())
+}
+
+fn speaks_a_protocol(path: &Path) -> bool {
+    path.to_string_lossy().split_once(PROTOCOLS).is_some_and(|(_, file)| file.contains('/'))
 }
 
 /// What looks like a reason in a source file, its tests aside: a string literal that is one CamelCase word, and the

@@ -32,12 +32,20 @@ use client::Client;
 use errors::Failure;
 use tree::Tree;
 
-/// For a look.
+/// For a look, and for a command with the task that it may become.
 const LOOK: Duration = Duration::from_secs(30);
-/// For an inventory, a log, and for a command with the task that it may become.
-const LONG: Duration = Duration::from_secs(60);
+/// For a login with what is looked for then, an inventory, a log.
+const LONG: Duration = Duration::from_mins(1);
 /// For the end of a session.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Whether a Redfish service answers at `https://host:port` or `http://host:port`, asked for what everybody may read.
+pub async fn reach(url: &str, trust: &Trust) -> Result<(), DriverError> {
+    let nobody = Login { username: String::new(), password: Password::new(""), kg: None };
+    let mut client = Client::new(url, trust, &nobody)?;
+    client.within(LOOK);
+    client.root().await.map(drop).map_err(|failure| failure.of("cannot reach the BMC"))
+}
 
 /// Logs in to the BMC at `https://host:port` or `http://host:port`, once, and finds the system: that of the given path, else
 /// the only one that there is.
@@ -163,7 +171,7 @@ impl Bmc for Redfish {
     }
 
     async fn execute(&self, command: &Command) -> Result<(), CommandError> {
-        let mut state = self.within(LONG).await;
+        let mut state = self.within(LOOK).await;
         let done = state.execute(command).await;
         done.map_err(|failure| state.doubt(failure).of_command(&format!("cannot {command}")))
     }

@@ -110,10 +110,6 @@ impl Wire {
         &self.peer
     }
 
-    pub(super) fn is_secure(&self) -> bool {
-        self.tls.is_some()
-    }
-
     /// The certificate that the BMC showed last.
     pub(super) fn shown(&self) -> Option<Shown> {
         self.tls.as_ref().and_then(|(_, tls)| tls.shown())
@@ -127,13 +123,11 @@ impl Wire {
     /// Sends a request once, and waits for the answer until then. Whoever drops this future ends the connection with it.
     pub(super) async fn send(&mut self, request: &Outgoing, until: Instant) -> Result<Answer, Lost> {
         let given = AtomicBool::new(false);
-        match timeout_at(until, self.exchange(request, &given)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let error = reasons::TIMED_OUT.error(format!("no answer from {} in time", self.peer));
-                Err(lost(error, given.load(Ordering::Relaxed)))
-            }
+        if let Ok(answer) = timeout_at(until, self.exchange(request, &given)).await {
+            return answer;
         }
+        let error = reasons::TIMED_OUT.error(format!("no answer from {} in time", self.peer));
+        Err(lost(error, given.load(Ordering::Relaxed)))
     }
 
     async fn exchange(&mut self, request: &Outgoing, given: &AtomicBool) -> Result<Answer, Lost> {

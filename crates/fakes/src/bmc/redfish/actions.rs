@@ -241,11 +241,10 @@ fn reset(state: &mut State, request: &Request, shape: &Shape) -> Answer {
         return refusal(state, request, 412, "Base.1.8.PreconditionFailed", "The ETag did not match.");
     }
     let action = match wanted {
-        "On" | "ForceOn" => PowerAction::On,
+        "PushPowerButton" if state.machine.power() == Power::On => PowerAction::SoftOff,
+        "On" | "ForceOn" | "PushPowerButton" => PowerAction::On,
         "ForceOff" => PowerAction::Off,
         "GracefulShutdown" => PowerAction::SoftOff,
-        "PushPowerButton" if state.machine.power() == Power::On => PowerAction::SoftOff,
-        "PushPowerButton" => PowerAction::On,
         "GracefulRestart" => PowerAction::SoftReset,
         "ForceRestart" => PowerAction::Reset,
         "PowerCycle" => PowerAction::Cycle,
