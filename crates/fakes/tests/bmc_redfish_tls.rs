@@ -11,7 +11,7 @@ use slipway_drivers::{Class, DriverError};
 use slipway_fakes::bmc::redfish::{FakeRedfish, Flavour, Settings};
 use slipway_fakes::bmc::{Identity, Machine, Timing};
 use slipway_plan::node::bmc::{Command, Look, Security};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 type Ca = CertifiedIssuer<'static, KeyPair>;
@@ -123,6 +123,8 @@ async fn a_wrong_kind_of_server_is_said() {
     let server = tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await;
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest).await;
         }
     });
     let error = log_in(&url, &Trust::Any).await.map(drop).unwrap_err();

@@ -269,7 +269,10 @@ impl Client {
                     self.renew(&answer, is_renewed).await?;
                     is_renewed = true;
                 }
-                _ => return Err(Failure::Refused(self.refusal(&answer, body))),
+                status => {
+                    let is_in_doubt = method != Method::GET && matches!(status, 500 | 502 | 504);
+                    return Err(Failure::Refused(Refusal { is_in_doubt, ..self.refusal(&answer, body) }));
+                }
             }
         }
     }
@@ -337,7 +340,7 @@ impl Client {
             body: Some(body),
             fresh: false,
         };
-        let answer = self.send(&request).await?;
+        let answer = self.send(&request).await.map_err(harmless)?;
         let refusal = || self.refusal(&answer, None);
         match answer.status {
             200..=299 => self.access = granted(&answer),
@@ -392,9 +395,9 @@ impl Client {
                         sleep(*pause).await;
                         continue;
                     }
-                    None => return Err(lost.into()),
+                    None => return Err(harmless(lost).into()),
                 },
-                answer => answer?,
+                answer => answer.map_err(harmless)?,
             };
             let pause = retry_after(&answer.headers).map_or(BUSY_PAUSE, Duration::from_secs).max(BUSY_PAUSE / 4);
             let is_busy = matches!(answer.status, 429 | 503);
@@ -417,6 +420,11 @@ impl Client {
         );
         answer
     }
+}
+
+/// Of a request that does nothing it does not matter whether it was delivered.
+fn harmless(lost: Lost) -> Lost {
+    Lost { delivered: Delivered::No, ..lost }
 }
 
 /// What a login brought: a token in a header; without one the credentials were good, but there is no session.

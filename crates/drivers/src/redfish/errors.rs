@@ -38,6 +38,8 @@ pub(super) struct Refusal {
     pub(super) words: String,
     /// After how many seconds it wants to be asked again.
     pub(super) retry_after: Option<u64>,
+    /// It may have been done all the same: a BMC that failed over it does not tell.
+    pub(super) is_in_doubt: bool,
 }
 
 impl Refusal {
@@ -45,7 +47,8 @@ impl Refusal {
     pub(super) fn of(answer: &Answer, secrets: &[String]) -> Self {
         let mut refusal = Self::read(&serde_json::from_slice(&answer.body).unwrap_or_default(), secrets);
         if refusal.words.is_empty() {
-            refusal.words = without(secrets, &printable(&String::from_utf8_lossy(&answer.body), MAX_WORDS));
+            let body = without(secrets, &String::from_utf8_lossy(&answer.body));
+            refusal.words = printable(&body, MAX_WORDS);
         }
         refusal.status = answer.status;
         refusal.retry_after = retry_after(&answer.headers);
@@ -54,6 +57,8 @@ impl Refusal {
 
     /// What a body says: an error response (DSP0266, "Error responses"), or a resource with messages, such as a task.
     pub(super) fn read(body: &Value, secrets: &[String]) -> Self {
+        // Before anything is cut: half of a secret is one, too.
+        let body = &hidden(body, secrets);
         let lists = ["/error/@Message.ExtendedInfo", "/@Message.ExtendedInfo", "/Messages"];
         let messages: Vec<&Value> = lists
             .iter()
@@ -69,7 +74,7 @@ impl Refusal {
         let ids: Vec<String> = ids.map(|id| id.rsplit('.').next().unwrap_or_default().to_owned()).collect();
         let words = messages.iter().filter_map(|message| said(message));
         let words = words.chain(said_alone(body)).collect::<Vec<_>>().join(" ");
-        Self { ids, words: without(secrets, &printable(&words, MAX_WORDS)), ..Self::default() }
+        Self { ids, words: printable(&words, MAX_WORDS), ..Self::default() }
     }
 
     pub(super) fn says(&self, id: &str) -> bool {
@@ -142,9 +147,24 @@ fn said_alone(body: &Value) -> Option<String> {
     text(body, "/error/message").filter(|words| is_empty || !words.contains("xtendedInfo"))
 }
 
+/// The same without secrets.
+fn hidden(value: &Value, secrets: &[String]) -> Value {
+    match value {
+        Value::String(text) => Value::String(without(secrets, text)),
+        Value::Array(list) => list.iter().map(|element| hidden(element, secrets)).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), hidden(value, secrets))).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Without secrets, as they are or as JSON writes them.
 fn without(secrets: &[String], words: &str) -> String {
-    let secrets = secrets.iter().filter(|secret| !secret.is_empty());
-    secrets.fold(words.to_owned(), |words, secret| words.replace(secret.as_str(), HIDDEN))
+    let mut words = words.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        let quoted = Value::from(secret.as_str()).to_string();
+        words = words.replace(quoted.trim_matches('"'), HIDDEN).replace(secret.as_str(), HIDDEN);
+    }
+    words
 }
 
 /// Seconds of a `Retry-After` (RFC 9110 section 10.2.3); a date, which BMCs with a wrong clock cannot mean, is not read.
@@ -166,8 +186,7 @@ impl Failure {
     /// As the error of a command.
     pub(super) fn of_command(self, what: &str) -> CommandError {
         let delivered = match &self {
-            // A gateway, or a BMC that failed over it, does not tell what became of it.
-            Self::Refused(refusal) if matches!(refusal.status, 500 | 502 | 504) => Delivered::Maybe,
+            Self::Refused(refusal) if refusal.is_in_doubt => Delivered::Maybe,
             Self::Refused(_) => Delivered::No,
             Self::Lost(lost) => lost.delivered,
         };

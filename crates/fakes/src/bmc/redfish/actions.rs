@@ -76,10 +76,12 @@ pub(super) fn handle(state: &mut State, request: &Request) -> Answer {
         if let Some(later) =
             state.bugs.iter().find_map(|bug| if let Bug::Busy(later) = bug { Some(*later) } else { None })
         {
-            let answer = refusal(state, request, 503, "Base.1.8.ServiceTemporarilyUnavailable", "The service is busy.");
-            return later
-                .map_or_else(Answer::default, |later| Answer::new(0).header("retry-after", later.to_string()))
-                .over(answer);
+            let id = "Base.1.8.ServiceTemporarilyUnavailable";
+            let answer = refusal(state, request, 503, id, "The service is busy.");
+            return match later {
+                Some(later) => answer.header("retry-after", later.to_string()),
+                None => answer,
+            };
         }
         if name == "login" {
             return log_in(state, request, shape);
@@ -105,21 +107,14 @@ pub(super) fn handle(state: &mut State, request: &Request) -> Answer {
     }
 }
 
-impl Answer {
-    /// The other answer, with the headers of this one.
-    fn over(self, mut other: Self) -> Self {
-        other.headers.extend(self.headers);
-        other
-    }
-}
-
 /// A refusal in the vendor's manner.
 fn refusal(state: &State, request: &Request, status: u16, id: &str, words: &str) -> Answer {
     let is_terse = state.settings.flavour.shape().is_terse;
     let words =
         if state.has(&Bug::QuotesRequests) { format!("{words} You sent {}.", request.body) } else { words.to_owned() };
-    let mut message = Map::from_iter([("MessageId".to_owned(), json!(id)), ("MessageArgs".to_owned(), json!([]))]);
-    if !is_terse || state.has(&Bug::QuotesRequests) {
+    let arguments = if is_terse { json!([words]) } else { json!([]) };
+    let mut message = Map::from_iter([("MessageId".to_owned(), json!(id)), ("MessageArgs".to_owned(), arguments)]);
+    if !is_terse {
         message.insert("Message".to_owned(), json!(words));
     }
     let code = if is_terse { "iLO.0.10.ExtendedInfo" } else { "Base.1.8.GeneralError" };
