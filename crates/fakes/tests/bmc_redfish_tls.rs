@@ -68,7 +68,7 @@ async fn a_bmc_of_the_given_ca_is_believed_and_the_true_cause_said_of_others() {
         (
             &ca,
             "127.0.0.1",
-            |params| params.not_before = date_time_ymd(2199, 1, 1),
+            |params| (params.not_before, params.not_after) = (date_time_ymd(2199, 1, 1), date_time_ymd(2299, 1, 1)),
             reasons::CERTIFICATE_NOT_YET_VALID.word,
         ),
         (&ca, "other.example", |_| (), reasons::CERTIFICATE_WRONG_NAME.word),

@@ -130,38 +130,6 @@ pub(super) fn texts(value: &Value, pointer: &str) -> Vec<String> {
     elements(value, pointer).filter_map(|element| text(element, "")).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn only_paths_are_followed_and_they_stay_on_the_bmc() {
-        let path = |text: &str| Path::parse(text).map(|path| path.0);
-        assert_eq!(path("/redfish/v1/Systems/1").as_deref(), Some("/redfish/v1/Systems/1"));
-        assert_eq!(path("/redfish/v1/Chassis/1/Thermal#/Fans/0").as_deref(), Some("/redfish/v1/Chassis/1/Thermal"));
-        assert_eq!(path("https://evil.example/redfish/v1/x").as_deref(), Some("/redfish/v1/x"));
-        assert_eq!(path("/a b\r\nX: y").as_deref(), Some("/a%20b%0D%0AX:%20y"));
-        for wrong in
-            ["", "redfish", "//evil.example/x", "https://evil.example", "https://evil.example//x", &"/a".repeat(600)]
-        {
-            assert_eq!(path(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_is_of_another_type_is_not_said() {
-        let value =
-            json!({"a": 7, "b": "  ", "c": "x\ny", "d": "12", "e": 1.6, "f": -1, "g": {"@odata.id": 5}, "h": [1, "z"]});
-        assert_eq!((text(&value, "/a"), text(&value, "/b")), (None, None));
-        assert_eq!(text(&value, "/c").as_deref(), Some("x y"));
-        assert_eq!((whole(&value, "/d"), whole(&value, "/e"), whole(&value, "/f")), (Some(12), Some(2), None));
-        assert_eq!((link(&value, "/g"), texts(&value, "/h")), (None, vec!["z".to_owned()]));
-        assert!(links(&value, "/a").is_empty());
-    }
-}
-
 /// Any JSON, made of the words that are looked for, so that what reads it is really reached.
 #[cfg(test)]
 pub(super) fn hostile() -> impl proptest::strategy::Strategy<Value = Value> {
@@ -242,4 +210,36 @@ pub(super) fn hostile() -> impl proptest::strategy::Strategy<Value = Value> {
                 .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_paths_are_followed_and_they_stay_on_the_bmc() {
+        let path = |text: &str| Path::parse(text).map(|path| path.0);
+        assert_eq!(path("/redfish/v1/Systems/1").as_deref(), Some("/redfish/v1/Systems/1"));
+        assert_eq!(path("/redfish/v1/Chassis/1/Thermal#/Fans/0").as_deref(), Some("/redfish/v1/Chassis/1/Thermal"));
+        assert_eq!(path("https://evil.example/redfish/v1/x").as_deref(), Some("/redfish/v1/x"));
+        assert_eq!(path("/a b\r\nX: y").as_deref(), Some("/a%20b%0D%0AX:%20y"));
+        for wrong in
+            ["", "redfish", "//evil.example/x", "https://evil.example", "https://evil.example//x", &"/a".repeat(600)]
+        {
+            assert_eq!(path(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_another_type_is_not_said() {
+        let value =
+            json!({"a": 7, "b": "  ", "c": "x\ny", "d": "12", "e": 1.6, "f": -1, "g": {"@odata.id": 5}, "h": [1, "z"]});
+        assert_eq!((text(&value, "/a"), text(&value, "/b")), (None, None));
+        assert_eq!(text(&value, "/c").as_deref(), Some("x y"));
+        assert_eq!((whole(&value, "/d"), whole(&value, "/e"), whole(&value, "/f")), (Some(12), Some(2), None));
+        assert_eq!((link(&value, "/g"), texts(&value, "/h")), (None, vec!["z".to_owned()]));
+        assert!(links(&value, "/a").is_empty());
+    }
 }
