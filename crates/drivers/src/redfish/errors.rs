@@ -16,6 +16,7 @@ use crate::reason::Reason;
 const MAX_WORDS: usize = 400;
 /// So many messages of one answer are looked at.
 const MAX_MESSAGES: usize = 8;
+const MAX_RETRY_AFTER: u64 = 86_400;
 /// What a secret is replaced with.
 const HIDDEN: &str = "…";
 
@@ -167,9 +168,11 @@ fn without(secrets: &[String], words: &str) -> String {
     words
 }
 
-/// Seconds of a `Retry-After` (RFC 9110 section 10.2.3); a date, which BMCs with a wrong clock cannot mean, is not read.
+/// Seconds of a `Retry-After` (RFC 9110 section 10.2.3), a day at most; a date, which BMCs with a wrong clock cannot mean, is
+/// not read.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(seconds.min(MAX_RETRY_AFTER))
 }
 
 impl Failure {
@@ -255,6 +258,14 @@ mod tests {
         let answer =
             Answer { status: 400, headers: HeaderMap::new(), body: Bytes::from_static(b"<h1>no</h1>\n hunter2") };
         assert_eq!(Refusal::of(&answer, &["hunter2".to_owned()]).words, "<h1>no</h1>  …");
+    }
+
+    #[test]
+    fn a_bmc_cannot_ask_for_an_endless_wait() {
+        for (said, seconds) in [("5", Some(5)), ("18446744073709551615", Some(86_400)), ("soon", None), ("-1", None)] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, said.parse().unwrap())]);
+            assert_eq!(retry_after(&headers), seconds);
+        }
     }
 
     #[test]

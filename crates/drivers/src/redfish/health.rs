@@ -42,7 +42,9 @@ pub(super) async fn health(client: &mut Client, tree: &Tree) -> Result<Health, F
     if whole <= HealthLevel::Ok {
         return Ok(Health { level: whole, worst: None });
     }
-    let mut worst = None;
+    let mut worst: Option<Sensor> = None;
+    // A part that is as bad as the whole is what was looked for.
+    let is_found = |worst: &Option<Sensor>| worst.as_ref().is_some_and(|worst| worst.level >= whole);
     for one in &chassis {
         for list in ["/Thermal", "/Power"].iter().filter_map(|pointer| link(&one.body, pointer)) {
             let list = client.get_if_any(&list).await?;
@@ -50,13 +52,15 @@ pub(super) async fn health(client: &mut Client, tree: &Tree) -> Result<Health, F
         }
         let subsystems = [("/Sensors", ""), ("/ThermalSubsystem", "/Fans"), ("/PowerSubsystem", "/PowerSupplies")];
         for (pointer, below) in subsystems {
+            if is_found(&worst) {
+                break;
+            }
             let Some(place) = place(client, link(&one.body, pointer), below).await? else { continue };
             keep_worst(&mut worst, parts(client, tree, &place).await?);
         }
     }
     for pointer in ["/Memory", "/Processors", "/Storage", "/EthernetInterfaces"] {
-        // A part that is as bad as the whole is what was looked for.
-        if worst.as_ref().is_some_and(|worst: &Sensor| worst.level >= whole) {
+        if is_found(&worst) {
             break;
         }
         let Some(place) = link(&system.body, pointer) else { continue };

@@ -118,11 +118,11 @@ impl State {
         let mut tree = self.tree().await?;
         let system = self.client.get(&tree.system).await?;
         let settings = match &tree.settings {
-            Some(path) => self.client.get_if_any(path).await?,
+            Some(path) => Some(self.client.get(path).await?),
             None => None,
         };
         let media = match &tree.media {
-            Some(path) => self.client.get_if_any(path).await?,
+            Some(path) => Some(self.client.get(path).await?),
             None => None,
         };
         let mut evidence = Evidence::default();
