@@ -2,9 +2,11 @@
 //!
 //! Of its drivers the one without machines is used, so that neither libvirt nor a compiler is needed.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -57,11 +59,8 @@ impl Sushy {
         if let Some(identity) = certificate {
             fs::write(dir.join("cert.pem"), &identity.cert)?;
             fs::write(dir.join("key.pem"), &identity.key)?;
-            config += &format!(
-                "SUSHY_EMULATOR_SSL_CERT = '{}'\nSUSHY_EMULATOR_SSL_KEY = '{}'\n",
-                at("cert.pem"),
-                at("key.pem")
-            );
+            let (cert, key) = (at("cert.pem"), at("key.pem"));
+            writeln!(config, "SUSHY_EMULATOR_SSL_CERT = '{cert}'\nSUSHY_EMULATOR_SSL_KEY = '{key}'")?;
         }
         fs::write(dir.join("config.py"), config)?;
         let mut command = run.command(PYTHON);
@@ -111,7 +110,7 @@ fn system(id: &str, number: u16) -> serde_json::Value {
     })
 }
 
-fn htpasswd(packages: &PathBuf) -> Result<String> {
+fn htpasswd(packages: &Path) -> Result<String> {
     let mut python = Command::new(PYTHON);
     python.env("PYTHONPATH", packages).args(["-c", HTPASSWD, USER]);
     fed(python, PASSWORD)
@@ -127,8 +126,6 @@ pub fn power_cycle_by_public_clients(url: &str, system: &str, username: &str, pa
 
 /// Runs a command to its end with a line on its standard input.
 fn fed(mut command: Command, line: &str) -> Result<String> {
-    use std::io::Write;
-
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     writeln!(child.stdin.take().context("no standard input")?, "{line}")?;
     let output = child.wait_with_output()?;
