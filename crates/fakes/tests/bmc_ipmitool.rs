@@ -350,7 +350,7 @@ async fn inventory_and_identity() {
         for words in [["Firmware Revision", ": 2.14"], ["IPMI Version", ": 2.0"], ["Manufacturer ID", ": 32473"]] {
             assert_line(&info, &words);
         }
-        assert_line(&tool.fine("mc guid smbios").await, &["System GUID", "3d1f0a51-7c22-4b61-9e10-525400000007"]);
+        assert_line(&tool.fine("mc guid ipmi").await, &["System GUID", "3d1f0a51-7c22-4b61-9e10-525400000007"]);
         let lan = tool.fine("lan print 1").await;
         for words in [
             ["IP Address  ", ": 127.0.0.1"],

@@ -28,6 +28,8 @@ pub enum Part {
     Ssh,
     /// The Redfish emulator, and public Redfish clients.
     Sushy,
+    /// BMCs, and a client of others for them.
+    Ipmi,
 }
 
 /// Programs, and the Debian packages they come in.
@@ -51,6 +53,7 @@ impl Part {
             Self::Ssh => &[("sshd", "openssh-server"), ("ssh", "openssh-client")],
             // Debian's own, whatever else is in the PATH.
             Self::Sushy => &[("/usr/bin/python3", "python3"), ("/usr/bin/pip3", "python3-pip")],
+            Self::Ipmi => &[("ipmi_sim", "openipmi"), ("ipmitool", "ipmitool")],
         }
     }
 }
@@ -91,6 +94,9 @@ fn provide(part: Part) -> Result<()> {
     if part == Part::Sushy {
         install(part.programs())?;
         return sushy::packages().map(drop);
+    }
+    if part == Part::Ipmi {
+        return install(part.programs());
     }
     if !is_root() {
         bail!("needs root, for network namespaces and Docker engines of its own");

@@ -27,7 +27,7 @@ pub(super) fn self_test(_: &mut Bmc, _: &Asked) -> Answer {
     done(vec![0x55, 0])
 }
 
-/// Get System GUID.
+/// Get Device GUID and Get System GUID.
 pub(super) fn guid(bmc: &mut Bmc, _: &Asked) -> Answer {
     done(bmc.guid().to_vec())
 }

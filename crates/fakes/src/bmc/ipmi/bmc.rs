@@ -130,12 +130,10 @@ impl Bmc {
         }
     }
 
-    /// The system's GUID, its first three fields in the byte order of SMBIOS, as most BMCs have it.
+    /// The system's GUID, its last byte first (section 20.8).
     pub(super) fn guid(&self) -> [u8; 16] {
         let mut guid = self.machine.identity.uuid;
-        guid[..4].reverse();
-        guid[4..6].reverse();
-        guid[6..8].reverse();
+        guid.reverse();
         guid
     }
 
@@ -190,7 +188,10 @@ impl Bmc {
         for effect in &effects {
             distort(effect, &mut outcome);
         }
-        let sent = self.reply(outcome.reply.take(), session, from, &effects);
+        let mut sent = self.reply(outcome.reply.take(), session, from, &effects);
+        if has(&Effect::RestartAfter) {
+            sent.clear();
+        }
         let answered = sent.first().map(|first| now + SignedDuration::try_from(first.after).unwrap_or_default());
         let fate = match refused {
             Some(code) => Fate::Faked(code),
@@ -204,7 +205,6 @@ impl Bmc {
         }
         if has(&Effect::RestartAfter) {
             self.restart();
-            return Vec::new();
         }
         sent
     }

@@ -52,6 +52,7 @@ pub(super) fn find(function: u8, command: u8) -> Option<(Option<Privilege>, Exec
         (APP, 0x01) => (user, app::device_id),
         (APP, 0x02 | 0x03) => (administrator, app::restart),
         (APP, 0x04) => (user, app::self_test),
+        (APP, 0x08) => (user, app::guid),
         (APP, 0x37) => (anybody, app::guid),
         (APP, 0x38) => (anybody, app::authentication_capabilities),
         (APP, 0x3b) => (Some(Privilege::Callback), app::set_privilege),

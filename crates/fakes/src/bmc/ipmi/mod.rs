@@ -189,6 +189,15 @@ impl FakeIpmi {
         self.sessions().iter().filter(|session| session.ended.is_none()).count()
     }
 
+    /// Waits until there is no session. Without a bound of its own: the caller has one.
+    pub async fn until_all_closed(&self) {
+        let mut news = self.host.news();
+        while self.open_sessions() > 0 {
+            // The sender is in the host, so this cannot fail.
+            let _ = news.changed().await;
+        }
+    }
+
     /// The handshakes so far that succeeded.
     pub fn handshakes(&self) -> Vec<Handshake> {
         self.host.with(|bmc| bmc.log.handshakes.clone())
