@@ -19,6 +19,7 @@ pub use container_service::{ContainerService, ContainerServiceSpec, ContainerSer
 pub use crds::crds;
 pub use design::{Design, DesignSpec, DesignStatus};
 pub use node::{Node, NodeSpec, NodeStatus};
+pub use node_inventory::{NodeInventory, NodeInventorySpec};
 
 /// API group of every kind.
 pub const GROUP: &str = "slipway.dev";

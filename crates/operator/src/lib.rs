@@ -1,6 +1,8 @@
 //! The operator: controllers, leader lease, Events, metrics and the command line.
 
+pub mod bmcs;
 pub mod cli;
+pub mod clock;
 pub mod container_service;
 pub mod context;
 pub mod error;

@@ -6,11 +6,13 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use kube::Client;
 use slipway_api::{ContainerService, GROUP, Node, VERSION};
+use slipway_drivers::bmc::ConnectBmc;
 use slipway_drivers::docker::Connect;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::bmcs::Bmcs;
 use crate::cli::run::STOP_DEADLINE;
 use crate::container_service::ContainerServices;
 use crate::container_service::converge::Tools;
@@ -54,6 +56,8 @@ pub struct Operator {
     pub metrics: Arc<Metrics>,
     /// Makes engines of addresses.
     pub connect: Arc<dyn Connect>,
+    /// Makes sessions of BMCs' addresses.
+    pub connect_bmc: Arc<dyn ConnectBmc>,
     /// Asks for the end.
     pub stop: CancellationToken,
 }
@@ -161,7 +165,8 @@ impl Operator {
         let related = Related::default();
         let (node_watch, service_watch) = (Watch::<Node>::default(), Watch::<ContainerService>::default());
         let hosts = Hosts::new(self.connect.clone(), self.metrics.clone());
-        let nodes = Arc::new(Nodes { hosts: hosts.clone(), services: service_watch.cache() });
+        let bmcs = Bmcs::new(self.connect_bmc.clone(), self.metrics.clone(), context.locks.clone(), term.clone());
+        let nodes = Arc::new(Nodes { hosts: hosts.clone(), bmcs: bmcs.clone(), services: service_watch.cache() });
         let pulls = Pulls::new(term.clone(), pulls::SHORTEST_BACK_OFF);
         let tools = Tools { locks: context.locks.clone(), pulls: pulls.clone() };
         let services = ContainerServices::new(installation, node_watch.cache(), hosts.clone(), tools);
@@ -169,6 +174,11 @@ impl Operator {
         let known_nodes = node_watch.cache();
 
         spawn(work, "the publisher of Events", publisher.run());
+        let stop = term.clone();
+        spawn(work, "the BMC sessions", async move {
+            stop.cancelled().await;
+            bmcs.drain().await;
+        });
         spawn(work, "the pulls", async move {
             term.cancelled().await;
             pulls.drain().await;

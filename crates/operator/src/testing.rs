@@ -87,6 +87,11 @@ impl Api {
         object
     }
 
+    /// Takes an object away.
+    pub(crate) fn remove(&self, path: &str) {
+        self.objects.lock().unwrap().remove(path);
+    }
+
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
         self.objects.lock().unwrap().get(path).cloned()
     }
@@ -120,6 +125,8 @@ impl Api {
         let object = path.strip_suffix("/status").unwrap_or(path);
         match (method, self.get(object)) {
             (&Method::POST, _) => self.create(path, body),
+            // Server-side apply makes what is not there.
+            (&Method::PATCH, None) if body["spec"].is_object() => (StatusCode::CREATED, self.put(path, body)),
             (_, None) => refused(StatusCode::NOT_FOUND, "NotFound"),
             (&Method::GET, Some(found)) => (StatusCode::OK, found),
             (&Method::PUT, Some(found))

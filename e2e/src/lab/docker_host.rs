@@ -359,7 +359,7 @@ pub fn node_at(name: &str, socket: &Path) -> Node {
 }
 
 fn node(name: &str, docker: DockerEndpoint) -> Node {
-    Node::new(name, NodeSpec { docker, cordon: false, suspend: false, deletion: None })
+    Node::new(name, NodeSpec { docker: Some(docker), ..NodeSpec::default() })
 }
 
 /// Loads an image into an engine.

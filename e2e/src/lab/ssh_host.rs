@@ -97,7 +97,7 @@ impl<'a> SshHost<'a> {
     pub fn node(&self, name: &str, secret: &str) -> Node {
         let ssh = Some(DockerSsh { secret_ref: LocalRef { name: secret.to_owned() } });
         let docker = DockerEndpoint { endpoint: self.endpoint(), tls: None, ssh, insecure: false };
-        Node::new(name, NodeSpec { docker, cordon: false, suspend: false, deletion: None })
+        Node::new(name, NodeSpec { docker: Some(docker), ..NodeSpec::default() })
     }
 
     /// The server's log.

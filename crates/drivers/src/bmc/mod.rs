@@ -1,5 +1,6 @@
 //! BMCs: a host's power, boot, inventory and health, whatever protocol its BMC speaks.
 
+mod factory;
 pub mod reasons;
 
 use std::fmt;
@@ -9,6 +10,8 @@ use async_trait::async_trait;
 use slipway_api::node_inventory::NodeInventorySpec;
 use slipway_plan::node::bmc::{BmcObserved, Command, Health, Identity, Look, SelEntry};
 use thiserror::Error;
+
+pub use factory::Factory;
 
 use crate::{Class, DriverError};
 

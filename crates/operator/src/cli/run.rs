@@ -102,7 +102,8 @@ async fn operate(args: Args) -> Result<()> {
         leader_elect: args.leader_elect,
     };
     let connect = Arc::new(slipway_drivers::docker::Factory);
-    let outcome = Operator { client, settings, waits, metrics, connect, stop }.run().await;
+    let connect_bmc = Arc::new(slipway_drivers::bmc::Factory);
+    let outcome = Operator { client, settings, waits, metrics, connect, connect_bmc, stop }.run().await;
     served.cancel();
     signals.abort();
     // Connections that somebody keeps open must not keep this process.

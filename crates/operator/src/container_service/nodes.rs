@@ -83,7 +83,8 @@ impl Facts {
 
 fn look(node: &Node, matches: bool, hosts: &Hosts) -> (NodeView, Option<Target>) {
     let mut view = NodeView {
-        matches,
+        // A host without an engine runs nothing.
+        matches: matches && node.spec.docker.is_some(),
         cordon: node.spec.cordon,
         suspend: node.spec.suspend,
         deleting: node.meta().deletion_timestamp.is_some(),

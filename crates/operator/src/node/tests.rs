@@ -1,7 +1,12 @@
-use k8s_openapi::ByteString;
-use serde_json::json;
+mod bmc;
 
-use super::*;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::json;
+use slipway_api::{ContainerService, Node};
+use slipway_plan::node::Endpoint;
+
+use super::docker::{address, may_use};
 
 fn node(labels: &[&str]) -> Node {
     let labels: std::collections::BTreeMap<_, _> = labels.iter().map(|label| (*label, "yes")).collect();

@@ -65,6 +65,8 @@ pub trait Kind: Send + Sync + Sized + 'static {
 
     /// The kind in metrics, in the field manager (`<name>.slipway.dev`) and in the finalizer: `node`, `containerservice`.
     const NAME: &'static str;
+    /// A pass waits for nothing outside, so that the first one's own status comes at once: none is written before it.
+    const OWN_FIRST_STATUS: bool = false;
 
     /// The Secrets and ConfigMaps that the object names; a change of one of them is a reason for a pass.
     fn references(&self, object: &Self::Object) -> Vec<Reference>;
@@ -76,6 +78,11 @@ pub trait Kind: Send + Sync + Sized + 'static {
 
     /// Whether all action on this object is stopped. It is planned and reported all the same.
     fn suspended(&self, object: &Self::Object) -> bool;
+
+    /// Whether a deletion may have something to take back, so that the object needs our finalizer.
+    fn leaves_traces(&self, _object: &Self::Object) -> bool {
+        true
+    }
 
     /// How long deletion may take before what is left is abandoned.
     fn deletion_timeout(&self, object: &Self::Object) -> Duration;

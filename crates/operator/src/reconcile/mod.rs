@@ -28,3 +28,14 @@ pub use locks::Locks;
 pub use pass::Pass;
 pub use related::Related;
 pub use watch::Watch;
+
+/// One pass over an object, for the tests of a kind.
+#[cfg(test)]
+pub(crate) async fn pass<K: Kind>(
+    kind: &K,
+    object: std::sync::Arc<K::Object>,
+    context: std::sync::Arc<crate::context::Context>,
+) -> Next {
+    let pass = Pass::new(K::NAME, object, context, pass::Written::default());
+    pattern::reconcile(kind, &pass).await
+}

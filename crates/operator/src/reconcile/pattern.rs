@@ -39,7 +39,7 @@ pub(super) async fn reconcile<K: Kind>(kind: &K, pass: &Pass<K::Object>) -> Next
 
 /// The steps, one a line.
 async fn attempt<K: Kind>(kind: &K, pass: &Pass<K::Object>) -> Result<Report<Status<K>>, Error> {
-    begin(pass).await?;
+    begin(kind, pass).await?;
     let inputs = in_time("read what the spec refers to", kind.read(pass)).await?;
     let valid = kind.validate(&pass.object(), inputs)?;
     let observed = in_time("look at the hosts", kind.observe(&valid, pass)).await?;
@@ -55,8 +55,12 @@ async fn attempt<K: Kind>(kind: &K, pass: &Pass<K::Object>) -> Result<Report<Sta
 
 /// The finalizer, and at the very first a status: without conditions kstatus takes an object for done. Side by side, as
 /// neither depends on the other.
-async fn begin<O: Object>(pass: &Pass<O>) -> Result<(), Error> {
-    let (finalizer, status) = tokio::join!(finalizer::ensure(pass), first_status(pass));
+async fn begin<K: Kind>(kind: &K, pass: &Pass<K::Object>) -> Result<(), Error> {
+    let finalizer = async { if kind.leaves_traces(&pass.object()) { finalizer::ensure(pass).await } else { Ok(()) } };
+    if K::OWN_FIRST_STATUS {
+        return finalizer.await;
+    }
+    let (finalizer, status) = tokio::join!(finalizer, first_status(pass));
     finalizer.and(status)
 }
 

@@ -1,4 +1,4 @@
-//! Node: from what is written of a host and what its connection shows to the Node's status.
+//! Node: from what is written of a host and what its Docker engine and its BMC show to what to do next and to its status.
 
 pub mod bmc;
 pub mod observed;
@@ -6,7 +6,7 @@ pub mod plan;
 pub mod status;
 pub mod validate;
 
-pub use observed::{Host, Observed};
-pub use plan::{Plan, plan};
+pub use observed::{Bmc, Docker, Facts, Host, Observed};
+pub use plan::{Plan, Subject, plan};
 pub use status::{Judgement, status};
 pub use validate::{Endpoint, Valid, validate};

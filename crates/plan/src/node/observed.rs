@@ -1,18 +1,57 @@
-//! What the connection to a host shows.
+//! What the ways to a host show.
 
 use jiff::Timestamp;
-use slipway_api::node::DockerStatus;
+use slipway_api::node::{DockerStatus, LoginStatus};
+
+use super::bmc;
 
 /// What is observed of one Node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observed {
+    /// Its Docker engine, if it has one.
+    pub docker: Option<Docker>,
+    /// Its BMC, if it has one.
+    pub bmc: Option<Bmc>,
+}
+
+/// What the connection to a Docker engine shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Docker {
     /// There is a connection, or a try at one, with the address and the credentials that the Node names now.
     pub current: bool,
     /// The host behind it.
     pub host: Host,
 }
 
-/// A host.
+/// What the session with a BMC shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bmc {
+    /// The session is, or will be, with the address and the credentials that the Node names now.
+    pub current: bool,
+    /// The BMC and its host.
+    pub view: bmc::View,
+    /// What it told of itself since this process has a session with it.
+    pub facts: Facts,
+}
+
+/// What a BMC tells of itself and its host, apart from what it is looked at for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// All of this has been asked for; what is not there the BMC does not tell.
+    pub complete: bool,
+    /// Who it is.
+    pub identity: Option<bmc::Identity>,
+    /// The host on one line.
+    pub inventory: Option<String>,
+    /// How the host is.
+    pub health: Option<bmc::Health>,
+    /// What must be on record of the credentials; `None` leaves it.
+    pub login: Option<LoginStatus>,
+    /// The certificate that was trusted on first use.
+    pub pin: Option<String>,
+}
+
+/// A host, by its Docker engine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Host {
     /// Not known yet.

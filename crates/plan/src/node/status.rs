@@ -1,11 +1,12 @@
-//! The Node's status, from what its connection shows.
+//! The Node's status, from what its Docker engine and its BMC show and what is being done.
 
 use jiff::Timestamp;
 use slipway_api::conditions::{HasConditions, State, Verdict};
-use slipway_api::node::DockerStatus;
+use slipway_api::node::{BmcStatus, DockerStatus, LoginStatus};
 use slipway_api::{NodeSpec, NodeStatus};
 
-use super::Host;
+use super::bmc::{self, Seen, Told, summary};
+use super::{Bmc, Host, Observed, Plan};
 
 /// A status, and what it means for the next look.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,27 +18,149 @@ pub struct Judgement {
 }
 
 /// The Node's status. Pure: equal input has equal output, so that nothing is written when nothing changes.
-pub fn status(old: &NodeStatus, spec: &NodeSpec, host: &Host, generation: i64, now: Timestamp) -> Judgement {
+pub fn status(
+    old: &NodeStatus,
+    spec: &NodeSpec,
+    observed: &Observed,
+    plan: &Plan,
+    generation: i64,
+    now: Timestamp,
+) -> Judgement {
     let mut status = old.clone();
-    let verdict = match host {
-        // After a restart of Slipway the last known state stands for the seconds until the host has answered.
-        Host::Connecting if old.docker.is_some() && old.observed_generation == Some(generation) => {
+    let told = plan.bmc.as_ref().map(|bmc| &bmc.told);
+    if let Some(session) = &observed.bmc {
+        // All at once, for one write: its inventory follows the first look within seconds.
+        let hasty = told == Some(&Told::AsWanted) && !session.facts.complete && old.power.is_none();
+        if hasty {
             return Judgement { status, state: State::Progressing };
         }
-        Host::Connecting => verdict(State::Progressing, "Connecting", "connecting to the Docker engine".into()),
+        describe(&mut status, session, told);
+    }
+    if let Some(plan) = &plan.bmc {
+        status.operation.clone_from(&plan.operation);
+        status.plan.clone_from(&plan.plan);
+        if !matches!(observed.bmc, Some(Bmc { view: bmc::View { seen: Seen::Nothing, .. }, .. })) {
+            status.done = Some(plan.done.clone());
+        }
+    }
+    let docker = match &observed.docker {
+        Some(docker) => host(&mut status, &docker.host, old, generation),
+        None => Half::Absent,
+    };
+    let Some(verdict) = verdict(spec, &status, told, docker) else {
+        return Judgement { status, state: State::Progressing };
+    };
+    status.judge(&verdict, generation, now);
+    Judgement { status, state: verdict.state }
+}
+
+/// The deepest cause of the two halves; `None` leaves what is told.
+fn verdict(spec: &NodeSpec, status: &NodeStatus, told: Option<&Told>, docker: Half) -> Option<Verdict> {
+    let at_rest = match told {
+        Some(Told::Say(verdict)) if verdict.state != State::Converged => return Some(verdict.clone()),
+        // Docker may have something to tell all the same, unless it waits as well.
+        Some(Told::Keep) => {
+            return match docker {
+                Half::Told(docker) if docker.state == State::Stalled => Some(docker),
+                _ => None,
+            };
+        }
+        Some(Told::Say(verdict)) => Some(verdict.clone()),
+        Some(Told::AsWanted) | None => None,
+    };
+    let is_off = status.power.as_deref() == Some("Off");
+    Some(match docker {
+        Half::Keep => return None,
+        Half::Told(docker) if docker.state != State::Converged && is_off => at_rest.unwrap_or_else(|| off(spec)),
+        Half::Told(docker) if docker.state != State::Converged => docker,
+        Half::Told(docker) => at_rest.unwrap_or_else(|| usable(spec, "Connected", docker.message)),
+        Half::Absent => at_rest.unwrap_or_else(|| {
+            let power = status.power.as_deref().unwrap_or("Unknown");
+            usable(spec, "Reconciled", format!("the BMC answers; the host is {}", power.to_lowercase()))
+        }),
+    })
+}
+
+/// No engine answers on a host that is off.
+fn off(spec: &NodeSpec) -> Verdict {
+    if spec.power.is_some() {
+        return usable(spec, "PoweredOff", "the host is off, as spec.power says".into());
+    }
+    let message = "the host is off, so that its Docker engine cannot answer; spec.power is absent, so Slipway leaves it \
+                   off. Set spec.power to On";
+    verdict_of(State::Stalled, "PoweredOff", message.into())
+}
+
+/// What the BMC tells.
+fn describe(status: &mut NodeStatus, session: &Bmc, told: Option<&Told>) {
+    let mut bmc = status.bmc.take().unwrap_or_default();
+    match &session.view.seen {
+        Seen::Nothing => {}
+        // An outage is on record once it is told.
+        Seen::Away { .. } if told == Some(&Told::Keep) => {}
+        Seen::Shown { observed, .. } => {
+            status.power = Some(format!("{:?}", observed.power));
+            status.boot = summary::boot(&observed.boot);
+            bmc.security = Some(summary::security(&observed.security));
+            bmc.unreachable_since = None;
+        }
+        Seen::Away { since, .. } => {
+            bmc.unreachable_since.get_or_insert_with(|| to_the_second(*since));
+        }
+    }
+    let facts = &session.facts;
+    if let Some(identity) = &facts.identity {
+        bmc.vendor = identity.vendor.as_deref().map(summary::text);
+        bmc.firmware = identity.firmware.as_deref().map(summary::text);
+    }
+    if facts.inventory.is_some() {
+        status.inventory.clone_from(&facts.inventory);
+    }
+    if let Some(health) = &facts.health {
+        status.health = summary::health(health);
+    }
+    // A try that was put on record meanwhile counts.
+    let counts = |login: &&LoginStatus| {
+        let more = |on_record: &LoginStatus| on_record.version == login.version && on_record.tries > login.tries;
+        login.tries == 0 || !bmc.login.as_ref().is_some_and(more)
+    };
+    if let Some(login) = facts.login.as_ref().filter(counts) {
+        bmc.login = Some(login.clone());
+    }
+    bmc.pin.clone_from(&facts.pin);
+    status.bmc = Some(bmc).filter(|bmc| *bmc != BmcStatus::default());
+}
+
+/// What the Docker half says.
+enum Half {
+    /// There is none.
+    Absent,
+    /// Nothing new.
+    Keep,
+    /// This.
+    Told(Verdict),
+}
+
+/// Writes what the engine shows.
+fn host(status: &mut NodeStatus, host: &Host, old: &NodeStatus, generation: i64) -> Half {
+    Half::Told(match host {
+        // After a restart of Slipway the last known state stands for the seconds until the host has answered.
+        Host::Connecting if old.docker.is_some() && old.observed_generation == Some(generation) => return Half::Keep,
+        Host::Connecting => verdict_of(State::Progressing, "Connecting", "connecting to the Docker engine".into()),
         Host::Ready { docker, twins } => {
             status.docker = Some(docker.clone());
             status.unreachable_since = None;
-            if twins.is_empty() { usable(spec, docker) } else { same_engine(docker, twins) }
+            if !twins.is_empty() {
+                return Half::Told(same_engine(docker, twins));
+            }
+            verdict_of(State::Converged, "Connected", format!("Docker {} answers", docker.version))
         }
         Host::Away { needs_person, reason, message, since } => {
             status.unreachable_since.get_or_insert_with(|| to_the_second(*since));
             let state = if *needs_person { State::Stalled } else { State::Progressing };
-            verdict(state, reason, message.clone())
+            verdict_of(state, reason, message.clone())
         }
-    };
-    status.judge(&verdict, generation, now);
-    Judgement { status, state: verdict.state }
+    })
 }
 
 /// As every other time in an object is written.
@@ -45,16 +168,16 @@ fn to_the_second(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
-fn usable(spec: &NodeSpec, docker: &DockerStatus) -> Verdict {
-    let engine = format!("Docker {} answers", docker.version);
+/// All is well; what keeps work away is told with it.
+fn usable(spec: &NodeSpec, reason: &str, fact: String) -> Verdict {
     match (spec.suspend, spec.cordon) {
         (true, _) => {
-            verdict(State::Converged, "Suspended", format!("{engine}; spec.suspend stops all action on this host"))
+            verdict_of(State::Converged, "Suspended", format!("{fact}; spec.suspend stops all action on this host"))
         }
         (false, true) => {
-            verdict(State::Converged, "Cordoned", format!("{engine}; spec.cordon keeps new placements away"))
+            verdict_of(State::Converged, "Cordoned", format!("{fact}; spec.cordon keeps new placements away"))
         }
-        (false, false) => verdict(State::Converged, "Connected", engine),
+        (false, false) => verdict_of(State::Converged, reason, fact),
     }
 }
 
@@ -64,10 +187,10 @@ fn same_engine(docker: &DockerStatus, twins: &[String]) -> Verdict {
         twins.join(", "),
         docker.engine_id
     );
-    verdict(State::Stalled, "SameEngine", message)
+    verdict_of(State::Stalled, "SameEngine", message)
 }
 
-fn verdict(state: State, reason: &str, message: String) -> Verdict {
+fn verdict_of(state: State, reason: &str, message: String) -> Verdict {
     Verdict { state, reason: reason.into(), message }
 }
 
@@ -76,6 +199,12 @@ mod tests {
     use slipway_api::conditions::{READY, RECONCILING, STALLED, find};
 
     use super::*;
+    use crate::node::Docker;
+
+    fn status(old: &NodeStatus, spec: &NodeSpec, host: &Host, generation: i64, now: Timestamp) -> Judgement {
+        let observed = Observed { docker: Some(Docker { current: true, host: host.clone() }), bmc: None };
+        super::status(old, spec, &observed, &Plan { connect: false, bmc: None }, generation, now)
+    }
 
     fn spec(more: &str) -> NodeSpec {
         serde_saphyr::from_str(&format!("docker: {{endpoint: unix:///d}}\n{more}")).unwrap()

@@ -1,4 +1,4 @@
-//! Whether a Node names a Docker engine in a way that can be used. Shared with `slipway check`.
+//! Whether a Node can be used as it is written. Shared with `slipway check`.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use slipway_api::NodeSpec;
 use slipway_api::node::DockerEndpoint;
 
+use super::bmc;
 use crate::{Finding, duration};
 
 /// How long deletion waits when nothing is written.
@@ -15,8 +16,10 @@ pub const DELETION_TIMEOUT: Duration = Duration::from_mins(5);
 /// A Node that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Valid {
-    /// Where the engine is.
-    pub endpoint: Endpoint,
+    /// Where the Docker engine is.
+    pub docker: Option<Endpoint>,
+    /// Where the BMC is, and what is wanted of it.
+    pub bmc: Option<bmc::Wanted>,
     /// How long deletion waits.
     pub deletion_timeout: Duration,
 }
@@ -43,18 +46,25 @@ const SOCKET_PATH_LIMIT: usize = 107;
 /// Proves a Node, or says all that is wrong with it.
 pub fn validate(spec: &NodeSpec) -> Result<Valid, Vec<Finding>> {
     let mut findings = Vec::new();
-    let endpoint = endpoint(&spec.docker, &mut findings);
+    if spec.docker.is_none() && spec.bmc.is_none() {
+        let message = "a host is reached through docker, bmc or both: at least one is required";
+        findings.push(Finding::error("NoWayToHost", "spec", message));
+    }
+    let docker = spec.docker.as_ref().and_then(|docker| endpoint(docker, &mut findings));
+    let bmc = bmc::validate::validate(spec, &mut findings);
     let timeout = spec.deletion.as_ref().and_then(|deletion| deletion.timeout.as_deref());
-    let deletion_timeout = match timeout.map(duration::parse).transpose() {
-        Ok(timeout) => timeout.unwrap_or(DELETION_TIMEOUT),
+    let deletion_timeout = time(timeout, "spec.deletion.timeout", DELETION_TIMEOUT, &mut findings);
+    if findings.is_empty() { Ok(Valid { docker, bmc, deletion_timeout }) } else { Err(findings) }
+}
+
+/// A duration of the spec, or what counts when there is none.
+pub(super) fn time(text: Option<&str>, path: &str, default: Duration, findings: &mut Vec<Finding>) -> Duration {
+    match text.map(duration::parse).transpose() {
+        Ok(time) => time.unwrap_or(default),
         Err(message) => {
-            findings.push(Finding::error("DurationInvalid", "spec.deletion.timeout", message));
-            DELETION_TIMEOUT
+            findings.push(Finding::error("DurationInvalid", path, message));
+            default
         }
-    };
-    match endpoint {
-        Some(endpoint) if findings.is_empty() => Ok(Valid { endpoint, deletion_timeout }),
-        _ => Err(findings),
     }
 }
 
@@ -138,24 +148,27 @@ fn ssh(rest: &str, docker: &DockerEndpoint) -> Result<Endpoint, Fault> {
 
 /// `host`, `host:port`, `[v6]` or `[v6]:port`.
 fn authority(text: &str, default_port: u16) -> Result<(String, u16), Fault> {
+    host_and_port(text, default_port).map_err(Fault::syntax)
+}
+
+/// The same; what is wrong as text.
+pub(super) fn host_and_port(text: &str, default_port: u16) -> Result<(String, u16), String> {
     let text = text.strip_suffix('/').unwrap_or(text);
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, "")) => (address, None),
         Some((address, rest)) => (address, Some(rest.strip_prefix(':').unwrap_or(rest))),
         None if text.parse::<std::net::Ipv6Addr>().is_ok() => {
-            return Err(Fault::syntax(format!("an IPv6 address is written in brackets: [{text}]")));
+            return Err(format!("an IPv6 address is written in brackets: [{text}]"));
         }
         None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
     let bracketed = text.starts_with('[');
     if bracketed && host.parse::<std::net::Ipv6Addr>().is_err() || !bracketed && !is_host(host) {
-        return Err(Fault::syntax(format!("`{host}` is no host name or address")));
+        return Err(format!("`{host}` is no host name or address"));
     }
     let port = match port {
         None => default_port,
-        Some(port) => {
-            port.parse().ok().filter(|port| *port != 0).ok_or_else(|| Fault::syntax(format!("`{port}` is no port")))?
-        }
+        Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(|| format!("`{port}` is no port"))?,
     };
     Ok((host.to_owned(), port))
 }
@@ -198,7 +211,7 @@ mod tests {
 
     fn of(endpoint: &str, more: &str) -> Result<Endpoint, Vec<&'static str>> {
         let spec = spec(&format!("docker: {{endpoint: \"{endpoint}\"{more}}}"));
-        validate(&spec).map(|valid| valid.endpoint).map_err(|findings| findings.iter().map(|f| f.code).collect())
+        validate(&spec).map(|valid| valid.docker.unwrap()).map_err(|findings| findings.iter().map(|f| f.code).collect())
     }
 
     const TLS: &str = ", tls: {secretRef: {name: s}}";

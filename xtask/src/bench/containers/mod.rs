@@ -15,7 +15,7 @@ use site::Site;
 /// Measures all of them, on one site.
 pub async fn measure() -> Result<Vec<Figure>> {
     let compose = compose::program()?;
-    let site = Site::start().await?;
+    let site = Box::pin(Site::start()).await?;
     let mut figures = Vec::new();
     let mut add = |measured: Vec<Figure>| {
         eprint!("{}", rows(&measured));

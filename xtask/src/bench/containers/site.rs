@@ -61,9 +61,9 @@ impl Site {
         let operator = Operator::start(&cluster.kubeconfig(), NAMESPACE).await?;
         let site = Self { client, operator, hosts, counted, image, _cluster: cluster };
         for (index, host) in site.hosts.iter().enumerate() {
-            site.add_node(host, &format!("host{}", index + 1), "timed").await?;
+            Box::pin(site.add_node(host, &format!("host{}", index + 1), "timed")).await?;
         }
-        site.add_node(&site.counted, "counted", "counted").await?;
+        Box::pin(site.add_node(&site.counted, "counted", "counted")).await?;
         Ok(site)
     }
 

@@ -97,7 +97,8 @@ async fn hosts(
     let nodes = Api::<Node>::namespaced(client.clone(), namespace).list(&ListParams::default()).await;
     let nodes = nodes.with_context(|| format!("cannot list the Nodes of namespace {namespace}"))?;
     let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
-    let looks = nodes.items.iter().map(|node| async {
+    let engines = nodes.items.iter().filter(|node| node.spec.docker.is_some());
+    let looks = engines.map(|node| async {
         let mut view = NodeView {
             matches: selector.is_none_or(|selector| selector.matches(node.labels())),
             cordon: node.spec.cordon,
@@ -124,7 +125,10 @@ async fn connect(node: &Node, secrets: &Api<Secret>) -> Result<Target, Error> {
         Some(name) => secrets.get_opt(name).await.map_err(|error| Error::api(format!("read Secret {name}"), error))?,
         None => None,
     };
-    let engine = Factory.docker(&node::address(&spec.endpoint, secret)?).await?;
+    let endpoint = spec.docker.ok_or_else(|| {
+        Error::new(slipway_drivers::Class::Invalid, "DockerRequired", "the Node names no Docker engine")
+    })?;
+    let engine = Factory.docker(&node::address(&endpoint, secret)?).await?;
     let described = tokio::time::timeout(DESCRIBE_DEADLINE, engine.describe()).await;
     let described = described.map_err(|_| {
         let message = format!("no answer within {} s", DESCRIBE_DEADLINE.as_secs());

@@ -68,7 +68,8 @@ fn hosts(service: &ContainerService, namespace: &str, nodes: &[Node]) -> Nodes {
         host: Some(Host::default()),
         ..NodeView::default()
     };
-    Nodes(nodes.iter().filter(in_reach).map(|node| (node.name_any(), view(node))).collect())
+    let engines = nodes.iter().filter(|node| node.spec.docker.is_some());
+    Nodes(engines.filter(in_reach).map(|node| (node.name_any(), view(node))).collect())
 }
 
 /// Content that is not given is taken as empty: the plan does not show any.

@@ -1,10 +1,25 @@
-//! A host's BMC, in the words of the domain: what it shows and what can be asked of it. No protocol's words.
+//! A host's BMC, in the words of the domain: what it shows, what can be asked of it, and what to ask next. No protocol's
+//! words, no I/O.
 
+mod approval;
+mod by_hand;
+mod goals;
+pub mod login;
 pub mod observed;
+mod operation;
+pub mod plan;
 pub mod step;
+pub mod summary;
+pub mod validate;
 
+pub use by_hand::by_hand;
 pub use observed::{
     BmcObserved, Boot, BootDevice, BootMode, BootOverride, Evidence, Health, HealthLevel, Identity, Look, Media,
     Persistence, PowerState, Security, SelEntry, Sensor,
 };
+pub use plan::{Failure, Note, Plan, Seen, Sent, Told, View, plan};
 pub use step::{BmcStep, Command};
+pub use validate::{Endpoint, Trust, Wanted};
+
+#[cfg(test)]
+mod tests;

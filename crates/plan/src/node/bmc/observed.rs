@@ -4,6 +4,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+/// What tells whether a host was started anew. Each is compared with what it was before a command and never read otherwise:
+/// another value means that something happened; `None` that the BMC does not tell.
+pub use slipway_api::node::RestartEvidence as Evidence;
 
 /// How much is looked at: a quiet BMC is asked as little as possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,22 +108,6 @@ pub enum Persistence {
     Once,
     /// Until it is changed.
     Persistent,
-}
-
-/// What tells whether a host was started anew. Each is compared with what it was before a command and never read otherwise:
-/// another value means that something happened; `None` that the BMC does not tell.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Evidence {
-    /// When the BMC saw the last restart (Redfish `LastResetTime`), or a counter of restarts or power-ons.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_restart: Option<String>,
-    /// Why the host was last started (IPMI Get System Restart Cause), in the BMC's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restart_cause: Option<String>,
-    /// The newest entry of the event log: its time, or its number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub newest_event: Option<String>,
 }
 
 /// Virtual media.

@@ -1,0 +1,244 @@
+//! The controller of Node over an API server and a BMC in memory: what is written, how often, and what is sent.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use slipway_api::Node;
+use tokio_util::sync::CancellationToken;
+
+use super::super::Nodes;
+use crate::bmcs::Bmcs;
+use crate::bmcs::tests::{Toy, Way};
+use crate::context::Context;
+use crate::hosts::Hosts;
+use crate::reconcile::{Key, Locks, Watch, pass};
+use crate::testing::Api;
+
+const NODE: &str = "/apis/slipway.dev/v1alpha1/namespaces/ns/nodes/n";
+const SECRET: &str = "/api/v1/namespaces/ns/secrets/s";
+const INVENTORY: &str = "/apis/slipway.dev/v1alpha1/namespaces/ns/nodeinventories/n";
+
+struct World {
+    api: Api,
+    toy: Arc<Toy>,
+    context: Arc<Context>,
+    nodes: Nodes,
+    stop: CancellationToken,
+}
+
+impl World {
+    fn new(spec: &Value) -> Self {
+        let api = Api::default();
+        let mut object = json!({
+            "apiVersion": "slipway.dev/v1alpha1", "kind": "Node",
+            "metadata": {"name": "n", "namespace": "ns", "uid": "u", "generation": 1},
+            "spec": {"bmc": {"address": "ipmi://h", "credentials": {"secretRef": {"name": "s"}}}},
+        });
+        for (field, value) in spec.as_object().unwrap() {
+            object["spec"][field] = value.clone();
+        }
+        api.put(NODE, object);
+        api.put(SECRET, secret("c2VjcmV0"));
+        let toy = Arc::new(Toy::default());
+        let context = api.context();
+        let stop = CancellationToken::new();
+        let nodes = nodes(&toy, &context, &stop);
+        Self { api, toy, context, nodes, stop }
+    }
+
+    /// The process dies, and another one takes over.
+    fn restart(&mut self) {
+        self.stop.cancel();
+        self.stop = CancellationToken::new();
+        self.nodes = nodes(&self.toy, &self.context, &self.stop);
+    }
+
+    async fn pass(&self) {
+        let object: Node = serde_json::from_value(self.api.get(NODE).unwrap()).unwrap();
+        pass(&self.nodes, Arc::new(object), self.context.clone()).await;
+    }
+
+    /// Passes whenever the BMC has news, and at least every second, until something is so.
+    async fn until(&self, what: impl Fn(&Value) -> bool) -> Value {
+        let mut news = self.nodes.bmcs.changes();
+        for _ in 0..1000 {
+            self.pass().await;
+            let node = self.api.get(NODE).unwrap();
+            if what(&node["status"]) {
+                return node["status"].clone();
+            }
+            let _ = tokio::time::timeout(Duration::from_secs(1), news.recv()).await;
+        }
+        panic!("{:#}", self.api.get(NODE).unwrap()["status"]);
+    }
+
+    fn spec(&self, field: &str, value: Value) {
+        let mut node = self.api.get(NODE).unwrap();
+        node["spec"][field] = value;
+        node["metadata"]["generation"] = json!(node["metadata"]["generation"].as_i64().unwrap() + 1);
+        self.api.put(NODE, node);
+    }
+
+    fn writes(&self) -> Vec<String> {
+        self.api.calls().into_iter().filter(|call| !call.starts_with("GET")).collect()
+    }
+}
+
+fn nodes(toy: &Arc<Toy>, context: &Arc<Context>, stop: &CancellationToken) -> Nodes {
+    let (metrics, way) = (context.metrics.clone(), Arc::new(Way(toy.clone())));
+    let bmcs = Bmcs::new(way, metrics.clone(), Locks::default(), stop.clone());
+    let hosts = Hosts::new(Arc::new(slipway_drivers::docker::Factory), metrics);
+    Nodes { hosts, bmcs, services: Watch::default().cache() }
+}
+
+fn secret(password: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "ns", "uid": "s-1"},
+           "data": {"username": "YWRtaW4=", "password": password}})
+}
+
+fn ready(status: &Value) -> (&str, &str) {
+    let of = |field: &str| status["conditions"][0][field].as_str().unwrap_or_default();
+    (of("status"), of("reason"))
+}
+
+fn is_ready(status: &Value) -> bool {
+    ready(status).0 == "True"
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_node_is_ready_after_four_writes_and_then_costs_none() {
+    let world = World::new(&json!({}));
+    let status = world.until(is_ready).await;
+    assert_eq!(ready(&status), ("True", "Reconciled"));
+    assert_eq!(
+        world.writes(),
+        [
+            format!("PATCH {NODE}/status"),
+            format!("PATCH {NODE}/status"),
+            format!("PATCH {INVENTORY}"),
+            format!("PATCH {NODE}/status"),
+        ],
+        "seen, the try of the credentials, the inventory, Ready"
+    );
+    let size = status.to_string().len();
+    assert!(size <= 1024, "{size} bytes: {status}");
+    assert_eq!((&status["power"], &status["inventory"]), (&json!("On"), &json!("2 CPUs, 4 GiB")));
+    let inventory = world.api.get(INVENTORY).unwrap();
+    assert_eq!(inventory["metadata"]["ownerReferences"][0]["uid"], "u");
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_mins(6)).await;
+        world.pass().await;
+    }
+    assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_process_writes_nothing_of_a_node_that_has_settled() {
+    let mut world = World::new(&json!({}));
+    world.until(is_ready).await;
+    world.writes();
+    world.restart();
+    for _ in 0..10 {
+        world.pass().await;
+        tokio::time::sleep(Duration::from_mins(2)).await;
+    }
+    assert_eq!(world.writes(), Vec::<String>::new());
+    assert!(world.toy.looks.load(Ordering::SeqCst) > 2, "it is looked at all the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_is_powered_on_once_wherever_the_process_dies() {
+    for dies_after in 0..12 {
+        let mut world = World::new(&json!({"power": "On"}));
+        world.toy.on.store(false, Ordering::SeqCst);
+        for _ in 0..dies_after {
+            world.pass().await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        world.restart();
+        world.until(is_ready).await;
+        assert_eq!(world.toy.sent().len(), 1, "died after {dies_after} passes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_is_never_sent_twice_wherever_the_process_dies() {
+    for dies_after in 0..12 {
+        let mut world = World::new(&json!({}));
+        world.until(is_ready).await;
+        world.spec("reboot", json!({"requestedAt": "b", "mode": "Force"}));
+        for _ in 0..dies_after {
+            world.pass().await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        world.restart();
+        let status = world.until(|status| status["done"]["reboot"] == "b").await;
+        let sent = world.toy.sent().len();
+        let doubt = ready(&status).1 == "OutcomeUnknown";
+        assert!(sent == 1 || sent == 0 && doubt, "died after {dies_after} passes: sent {sent}, {}", ready(&status).1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_refused_is_tried_twice_whatever_restarts() {
+    let mut world = World::new(&json!({}));
+    world.toy.refuses.store(true, Ordering::SeqCst);
+    let status = world.until(|status| status["bmc"]["login"]["tries"] == 2 && ready(status).0 == "False").await;
+    for _ in 0..5 {
+        world.restart();
+        for _ in 0..5 {
+            world.pass().await;
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        }
+    }
+    assert_eq!(world.toy.logins.load(Ordering::SeqCst), 2, "{status}");
+    let status = world.until(|status| ready(status).1 == "BmcCredentialsRefused").await;
+    let message = status["conditions"][0]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("Secret s was tried 2 times") && !message.contains("secret"), "{message}");
+    world.toy.refuses.store(false, Ordering::SeqCst);
+    world.api.put(SECRET, secret("YmV0dGVy"));
+    world.until(is_ready).await;
+    assert_eq!(world.toy.logins.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_gone_is_named_and_its_return_is_enough() {
+    let world = World::new(&json!({}));
+    let kept = world.api.get(SECRET).unwrap();
+    world.api.remove(SECRET);
+    let status = world.until(|status| ready(status).1 == "SecretMissing").await;
+    assert!(
+        status["conditions"][0]["message"].as_str().unwrap().contains("Secret s, which spec.bmc.credentials names")
+    );
+    world.api.put(SECRET, kept);
+    world.until(is_ready).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_ejects_the_media_and_ends_even_if_the_bmc_is_dead() {
+    for (dead, ago, commands) in
+        [(false, 1, &["insert http://h/a.iso", "eject the virtual media"][..]), (true, 301, &["insert http://h/a.iso"])]
+    {
+        let world = World::new(&json!({"virtualMedia": {"image": "http://h/a.iso"}}));
+        world.until(is_ready).await;
+        world.toy.dead.store(dead, Ordering::SeqCst);
+        world.writes();
+        let mut node = world.api.get(NODE).unwrap();
+        let when = jiff::Timestamp::now().as_second() - ago;
+        node["metadata"]["deletionTimestamp"] = json!(jiff::Timestamp::from_second(when).unwrap().to_string());
+        world.api.put(NODE, node);
+        for _ in 0..100 {
+            if world.api.get(NODE).is_none() {
+                break;
+            }
+            world.pass().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!(world.api.get(NODE).is_none(), "it always ends");
+        assert!(world.nodes.bmcs.state(&Key::new("ns", "n")).is_none() || dead, "and so does the session");
+        let sent: Vec<_> = world.toy.sent().iter().map(ToString::to_string).collect();
+        assert_eq!(sent, commands);
+    }
+}

@@ -1,0 +1,65 @@
+//! How often credentials may be tried: BMCs lock accounts that are refused too often.
+
+use slipway_api::node::LoginStatus;
+
+/// Tries of the same credentials without success; the next one may be the one that locks the account.
+pub const MOST_TRIES: u8 = 2;
+
+/// Whether credentials may be tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Try {
+    /// They were taken before: no need to count.
+    Proven,
+    /// Yes, once this is on record.
+    Counted(LoginStatus),
+    /// No: a person must act.
+    Exhausted,
+}
+
+/// Whether these credentials may be tried, by what is on record. `version` names the Secret's content and the request to
+/// try again.
+pub fn may_try(record: Option<&LoginStatus>, version: &str) -> Try {
+    match record.filter(|record| record.version == version) {
+        Some(record) if record.tries == 0 => Try::Proven,
+        Some(record) if record.tries >= MOST_TRIES => Try::Exhausted,
+        Some(record) => Try::Counted(LoginStatus { tries: record.tries + 1, ..record.clone() }),
+        None => Try::Counted(LoginStatus { version: version.into(), tries: 1 }),
+    }
+}
+
+/// What is on record once proven credentials were refused. A process that saw them taken itself knows that this was the first
+/// refusal; any other must fear that one before it died between the refusal and this record.
+pub fn refused(record: Option<&LoginStatus>, version: &str, taken_here: bool) -> LoginStatus {
+    let tries = match record.filter(|record| record.version == version) {
+        Some(record) if record.tries > 0 => record.tries,
+        _ if taken_here => 1,
+        _ => MOST_TRIES,
+    };
+    LoginStatus { version: version.into(), tries }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(tries: u8) -> LoginStatus {
+        LoginStatus { version: "s/1".into(), tries }
+    }
+
+    #[test]
+    fn two_tries_and_no_third() {
+        let Try::Counted(first) = may_try(None, "s/1") else { panic!() };
+        assert_eq!(first, record(1));
+        let Try::Counted(second) = may_try(Some(&first), "s/1") else { panic!() };
+        assert_eq!(may_try(Some(&second), "s/1"), Try::Exhausted);
+        assert_eq!(may_try(Some(&second), "s/2"), Try::Counted(LoginStatus { version: "s/2".into(), tries: 1 }));
+        assert_eq!(may_try(Some(&record(0)), "s/1"), Try::Proven);
+    }
+
+    #[test]
+    fn proven_ones_that_are_refused_have_no_more_tries_either() {
+        assert_eq!(refused(Some(&record(0)), "s/1", true), record(1));
+        assert_eq!(refused(Some(&record(0)), "s/1", false), record(2), "another process may have been refused before");
+        assert_eq!(refused(Some(&record(1)), "s/1", false), record(1), "it was counted before");
+    }
+}

@@ -1,0 +1,263 @@
+//! What came of the command on record: from what this process knows of it, and else from what the BMC shows. A command whose
+//! outcome stays unknown is not sent again.
+
+use jiff::{SignedDuration, Timestamp};
+use slipway_api::conditions::State;
+use slipway_api::node::{Operation, Power};
+
+use super::goals::{Goal, name, starts_from};
+use super::plan::{Plan, Planner, Sight, say, word};
+use super::{Boot, Command, Evidence, PowerState, Sent};
+
+/// A BMC may follow a command only some seconds after it took it.
+const SETTLE: SignedDuration = SignedDuration::from_secs(30);
+/// A host that is not on so long after it was told to is told again.
+const ON_DEADLINE: SignedDuration = SignedDuration::from_mins(3);
+/// A power that was taken away is gone within this time.
+const OFF_DEADLINE: SignedDuration = SignedDuration::from_secs(60);
+
+impl Planner<'_> {
+    /// Judges the command on record. `None`: it is over, and the next goal's turn.
+    pub(super) fn settle(&mut self, look: &Sight<'_>) -> Option<Plan> {
+        let mut operation = self.operation.clone()?;
+        if operation.in_doubt {
+            return self.doubted(&operation);
+        }
+        let refused = match &self.view.sent {
+            Sent::Pending => return Some(self.awaiting(&operation, look, None)),
+            Sent::Taken => {
+                operation.taken = true;
+                None
+            }
+            Sent::Refused { needs_person } => Some(*needs_person),
+            Sent::Unknown | Sent::Lost => None,
+        };
+        if let Some(needs_person) = refused {
+            if operation.command != word(&Command::ShutDown) || !needs_person {
+                self.operation = None;
+                return None;
+            }
+            // Hosts without an operating system that listens: what comes next is force, and waits.
+            operation.refused = true;
+        }
+        let since = operation.since.parse().unwrap_or(self.now);
+        if look.at <= since && !operation.refused {
+            return Some(self.awaiting(&operation, look, None));
+        }
+        self.operation = Some(operation.clone());
+        match operation.command.as_str() {
+            "PowerOn" => self.powered_on(&operation, since, look),
+            "ShutDown" => self.shut_down(&operation, since, look),
+            "ForceOff" => self.forced_off(&operation, since, look),
+            "SetBoot" => self.boot_set(operation, since, look),
+            "InsertMedia" | "EjectMedia" => self.media_changed(&operation, since, look),
+            _ => self.restarted(operation, since, look),
+        }
+    }
+
+    /// A doubt lasts until what it is about is asked for anew, or no more.
+    fn doubted(&mut self, operation: &Operation) -> Option<Plan> {
+        let stands = match operation.purpose.as_str() {
+            "Reboot" => self.wanted.reboot.as_ref().is_some_and(|reboot| reboot.requested_at == operation.goal),
+            "Boot" => self.wanted.boot.is_some_and(|boot| name(boot) == operation.goal),
+            _ => false,
+        };
+        if !stands {
+            self.operation = None;
+        }
+        None
+    }
+
+    fn over(&mut self) -> Option<Plan> {
+        self.operation = None;
+        None
+    }
+
+    fn powered_on(&mut self, operation: &Operation, since: Timestamp, look: &Sight<'_>) -> Option<Plan> {
+        if look.observed.power == PowerState::On {
+            if operation.purpose == "Reboot" {
+                self.done.reboot = Some(operation.goal.clone());
+            }
+            self.note(false, "PoweredOn", "the host is on");
+            return self.over();
+        }
+        let given_up = after(since, if operation.taken { ON_DEADLINE } else { SETTLE });
+        if self.now < given_up {
+            return Some(self.awaiting(operation, look, Some(given_up)));
+        }
+        if operation.taken {
+            let text = format!(
+                "the BMC took `power on` at {}, and the host is {}; it is told again",
+                operation.since, look.observed.power
+            );
+            self.note(true, "PowerOnIgnored", text);
+        }
+        self.over()
+    }
+
+    fn shut_down(&mut self, operation: &Operation, since: Timestamp, look: &Sight<'_>) -> Option<Plan> {
+        if look.observed.power == PowerState::Off {
+            return self.is_off(operation, look);
+        }
+        let timeout = SignedDuration::try_from(self.wanted.off_timeout).unwrap_or(SignedDuration::MAX);
+        let deadline = after(since, timeout);
+        if self.now < deadline && !operation.refused {
+            return Some(self.awaiting(operation, look, Some(deadline)));
+        }
+        if !self.still_wanted(operation) {
+            return self.over();
+        }
+        let why = if operation.refused {
+            "the BMC cannot shut the host down gracefully".to_owned()
+        } else {
+            format!("the host did not shut down within {}", crate::duration::format(self.wanted.off_timeout))
+        };
+        if !self.wanted.then_force {
+            let message = format!("{why}, and spec.powerOff.thenForce is false. Shut it down by hand, or allow force");
+            let told = say(State::Stalled, "ShutDownIgnored", message);
+            return Some(Plan { awaited: true, ..self.shown(self.status.plan.clone(), told) });
+        }
+        Some(self.force_off(operation, look))
+    }
+
+    fn force_off(&self, operation: &Operation, look: &Sight<'_>) -> Plan {
+        let purpose = if operation.purpose == "Reboot" { "Reboot" } else { "Power" };
+        let force = Goal { command: Command::ForceOff, purpose, meets: operation.goal.clone(), asked: false };
+        let mut commands = vec![Command::ForceOff];
+        commands.extend((purpose == "Reboot").then_some(Command::PowerOn));
+        let mut plan = self.gated(force, &commands, false, look);
+        // It may still go down by itself, and that ends the wait.
+        plan.awaited = true;
+        plan
+    }
+
+    fn forced_off(&mut self, operation: &Operation, since: Timestamp, look: &Sight<'_>) -> Option<Plan> {
+        if look.observed.power == PowerState::Off {
+            return self.is_off(operation, look);
+        }
+        let given_up = after(since, if operation.taken { OFF_DEADLINE } else { SETTLE });
+        if self.now < given_up {
+            return Some(self.awaiting(operation, look, Some(given_up)));
+        }
+        if operation.taken {
+            let text =
+                format!("the BMC took `force off` at {}, and the host is {}", operation.since, look.observed.power);
+            self.note(true, "PowerOffIgnored", text);
+        }
+        self.over()
+    }
+
+    fn is_off(&mut self, operation: &Operation, look: &Sight<'_>) -> Option<Plan> {
+        self.note(false, "PoweredOff", "the host is off");
+        if operation.purpose != "Reboot" || !self.still_wanted(operation) || self.view.suspended {
+            return self.over();
+        }
+        self.operation = None;
+        let on = Goal { command: Command::PowerOn, purpose: "Reboot", meets: operation.goal.clone(), asked: true };
+        Some(self.gated(on, &[Command::PowerOn], true, look))
+    }
+
+    fn still_wanted(&self, operation: &Operation) -> bool {
+        match operation.purpose.as_str() {
+            "Reboot" => self.wanted.reboot.as_ref().is_some_and(|reboot| reboot.requested_at == operation.goal),
+            _ => self.wanted.power == Some(Power::Off),
+        }
+    }
+
+    /// A second restart does harm: what is not known is not repeated.
+    fn restarted(&mut self, mut operation: Operation, since: Timestamp, look: &Sight<'_>) -> Option<Plan> {
+        let settled = after(since, SETTLE);
+        let moving = !matches!(look.observed.power, PowerState::On);
+        if moving && self.now < after(since, ON_DEADLINE) {
+            return Some(self.awaiting(&operation, look, Some(after(since, ON_DEADLINE))));
+        }
+        let before = operation.before.clone().unwrap_or_default();
+        let was_on = operation.power == format!("{:?}", PowerState::On);
+        if operation.taken {
+            self.note(false, "Restarted", "the BMC has restarted the host");
+        } else if !look.deep {
+            return Some(self.awaiting(&operation, look, None));
+        } else if changed(&before, &look.observed.evidence) || (moving && was_on) {
+            self.note(
+                false,
+                "Restarted",
+                "the answer to the restart was lost; the BMC shows that the host was restarted",
+            );
+        } else if self.now < settled {
+            return Some(self.awaiting(&operation, look, Some(settled)));
+        } else if before.last_restart.is_some() && before.last_restart == look.observed.evidence.last_restart {
+            self.note(true, "RestartLost", "the BMC shows that the host was not restarted; it is asked once more");
+            return self.over();
+        } else {
+            operation.in_doubt = true;
+            self.note(true, "OutcomeUnknown", format!("nothing tells whether {} was carried out", operation.command));
+            self.done.reboot = Some(operation.goal.clone());
+            self.operation = Some(operation);
+            return None;
+        }
+        self.done.reboot = Some(operation.goal.clone());
+        self.over()
+    }
+
+    fn boot_set(&mut self, mut operation: Operation, since: Timestamp, look: &Sight<'_>) -> Option<Plan> {
+        let shown = self
+            .wanted
+            .boot
+            .filter(|boot| name(*boot) == operation.goal)
+            .is_none_or(|boot| starts_from(look.observed.boot, boot));
+        let once = operation.goal.ends_with("once");
+        let blind = look.observed.boot == Boot::Unknown;
+        if shown || operation.taken && (once || blind) {
+            self.done.boot = Some(operation.goal.clone());
+            self.note(false, "BootSet", format!("the host boots from {}", operation.goal));
+            return self.over();
+        }
+        let settled = after(since, SETTLE);
+        if self.now < settled {
+            return Some(self.awaiting(&operation, look, Some(settled)));
+        }
+        let untouched = look.deep && not_started_since(&operation, look);
+        if !operation.taken && (!once || untouched) {
+            // Setting it again does no harm: nothing was started from it.
+            return self.over();
+        }
+        operation.in_doubt = true;
+        self.done.boot = Some(operation.goal.clone());
+        self.operation = Some(operation);
+        None
+    }
+
+    fn media_changed(&mut self, operation: &Operation, since: Timestamp, look: &Sight<'_>) -> Option<Plan> {
+        let image = look.observed.media.as_ref().and_then(|media| media.image.as_deref());
+        let insert = operation.command == word(&Command::InsertMedia { image: String::new() });
+        let shown = if insert { image == Some(&*operation.goal) } else { image.is_none() };
+        if !operation.taken && !shown {
+            let settled = after(since, SETTLE);
+            // Doing it again does no harm.
+            return if self.now < settled { Some(self.awaiting(operation, look, Some(settled))) } else { self.over() };
+        }
+        self.done.virtual_media = insert.then(|| operation.goal.clone());
+        self.over()
+    }
+}
+
+/// Whether the BMC tells of a restart. What it does not tell at one of the two times tells nothing.
+fn changed(before: &Evidence, now: &Evidence) -> bool {
+    let differs = |before: &Option<String>, now: &Option<String>| matches!((before, now), (Some(a), Some(b)) if a != b);
+    differs(&before.last_restart, &now.last_restart)
+        || differs(&before.restart_cause, &now.restart_cause)
+        || differs(&before.newest_event, &now.newest_event)
+}
+
+/// Whether the host certainly was not started since the command: then an armed override is not consumed.
+fn not_started_since(operation: &Operation, look: &Sight<'_>) -> bool {
+    let before = operation.before.clone().unwrap_or_default();
+    let off = format!("{:?}", PowerState::Off);
+    let stayed_off = operation.power == off && look.observed.power == PowerState::Off;
+    let evidence = &look.observed.evidence;
+    stayed_off || before.last_restart.is_some() && before.last_restart == evidence.last_restart
+}
+
+fn after(since: Timestamp, time: SignedDuration) -> Timestamp {
+    since.checked_add(time).unwrap_or(Timestamp::MAX)
+}
