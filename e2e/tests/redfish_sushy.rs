@@ -19,7 +19,7 @@ use slipway_plan::node::bmc::{
 use tokio::task::JoinSet;
 
 /// The emulator lets up to 11 s pass until power has changed.
-const CHANGED: Duration = Duration::from_secs(60);
+const CHANGED: Duration = Duration::from_mins(1);
 const SYSTEMS: u16 = 50;
 
 fn login(password: &str) -> Login {

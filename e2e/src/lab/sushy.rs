@@ -1,4 +1,4 @@
-//! The Redfish emulator of OpenStack's sushy-tools, and public Redfish clients: Python packages at pinned versions.
+//! The Redfish emulator of `OpenStack`'s sushy-tools, and public Redfish clients: Python packages at pinned versions.
 //!
 //! Of its drivers the one without machines is used, so that neither libvirt nor a compiler is needed.
 

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use slipway_api::Node;
+use slipway_api::node::DockerEndpoint;
 use slipway_e2e::lab::site::{SLEEPER, Site, id_of, inspect, runs};
 use slipway_e2e::lab::{DockerHost, HostOptions, Image, Part, ServerCertificate, SshHost, can_run};
 
@@ -79,7 +80,7 @@ async fn a_node_says_why_its_host_cannot_be_used() -> Result<()> {
         // A Node of its own for each cause: one that was refused is not asked again for a while.
         let at = |name: &str, endpoint: String| {
             let mut node = host_node(&host, name);
-            node.spec.docker.endpoint = endpoint;
+            node.spec.docker = node.spec.docker.map(|docker| DockerEndpoint { endpoint, ..docker });
             node
         };
         let nowhere = host.tls_endpoint().replace(&host.v4().to_string(), &unused_address(&host));
