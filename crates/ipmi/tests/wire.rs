@@ -141,3 +141,14 @@ fn what_is_not_ipmi_is_refused() {
         assert!(Datagram::decode(bytes).is_err(), "{bytes:02x?}");
     }
 }
+
+#[test]
+fn a_refusal_may_end_after_its_status() {
+    // As `ipmi_sim` of OpenIPMI 2.0.33 answers a proposal of suite 17.
+    let refusal = OpenSessionResponse::decode(&[1, 4]).unwrap();
+    assert_eq!((refusal.tag, refusal.console_session), (1, 0));
+    assert_eq!(refusal.result, Err(RakpStatus::INVALID_AUTHENTICATION_ALGORITHM));
+    assert_eq!(Rakp2::decode(&[2, 0x0d]).unwrap().result, Err(RakpStatus::UNAUTHORIZED_NAME));
+    assert_eq!(Rakp4::decode(&[3, 0x0f]).unwrap().result, Err(RakpStatus::INVALID_INTEGRITY_CHECK_VALUE));
+    assert!(OpenSessionResponse::decode(&[1, 0]).is_err() && Rakp2::decode(&[2, 0]).is_err());
+}

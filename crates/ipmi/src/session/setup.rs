@@ -34,6 +34,12 @@ pub(super) struct Exchanging {
     console_random: [u8; 16],
 }
 
+/// Whether an answer with this session id is of the set-up with ours. A refusal may name none: the BMC has forgotten the
+/// session, or ends its refusals early.
+fn concerns(named: u32, is_refusal: bool, ours: u32) -> bool {
+    named == ours || (is_refusal && named == 0)
+}
+
 impl Session {
     fn role(&self) -> Role {
         Role { privilege: Some(self.config.privilege), name_only: self.config.name_only_lookup }
@@ -90,7 +96,7 @@ impl Session {
 
     fn on_open_session(&mut self, now: Instant, response: &OpenSessionResponse) -> Result<Progress, Error> {
         let Stage::Proposing(proposal) = &self.stage else { return Ok(Progress::Waiting) };
-        if response.console_session != proposal.console_session {
+        if !concerns(response.console_session, response.result.is_err(), proposal.console_session) {
             return Ok(Progress::Waiting);
         }
         let Proposal { suite, restarts, .. } = *proposal;
@@ -156,7 +162,7 @@ impl Session {
     fn on_rakp2(&mut self, now: Instant, rakp2: &Rakp2<'_>) -> Result<Progress, Error> {
         let Stage::Exchanging(exchanging) = &self.stage else { return Ok(Progress::Waiting) };
         let Proposal { suite, console_session, restarts } = exchanging.proposal;
-        if rakp2.console_session != console_session {
+        if !concerns(rakp2.console_session, rakp2.result.is_err(), console_session) {
             return Ok(Progress::Waiting);
         }
         let accepted = match rakp2.result {
@@ -203,7 +209,7 @@ impl Session {
 
     fn on_rakp4(&mut self, now: Instant, rakp4: &Rakp4<'_>) -> Result<Progress, Error> {
         let Stage::Proving(exchange, live, restarts) = &self.stage else { return Ok(Progress::Waiting) };
-        if rakp4.console_session != live.console_session {
+        if !concerns(rakp4.console_session, rakp4.result.is_err(), live.console_session) {
             return Ok(Progress::Waiting);
         }
         let code = match rakp4.result {

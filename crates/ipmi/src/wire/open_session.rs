@@ -76,8 +76,8 @@ impl OpenSessionResponse {
         let tag = reader.u8()?;
         let status = RakpStatus(reader.u8()?);
         if status != RakpStatus::OK {
-            reader.skip(2)?;
-            return Ok(Self { tag, console_session: reader.u32()?, result: Err(status) });
+            let console_session = refused_session(&mut reader)?;
+            return Ok(Self { tag, console_session, result: Err(status) });
         }
         let max_privilege = decode_privilege(&mut reader)?;
         reader.skip(1)?;
@@ -89,6 +89,15 @@ impl OpenSessionResponse {
         };
         Ok(Self { tag, console_session, result: Ok(accepted) })
     }
+}
+
+/// The session id of a refusal. Some BMCs end it after the status (`ipmi_sim` 2.0.33): then it is 0, none.
+pub(super) fn refused_session(reader: &mut Reader<'_>) -> Result<u32, DecodeError> {
+    if reader.remaining() == 0 {
+        return Ok(0);
+    }
+    reader.skip(2)?;
+    reader.u32()
 }
 
 fn privilege_byte(privilege: Option<Privilege>) -> u8 {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::open_session::refused_session;
 use super::{DecodeError, RakpStatus, Reader};
 
 /// Longest user name, in bytes.
@@ -236,8 +237,12 @@ fn encode_start(tag: u8, status: Option<RakpStatus>, session: u32, out: &mut Vec
 }
 
 fn decode_start(reader: &mut Reader<'_>) -> Result<(u8, RakpStatus, u32), DecodeError> {
-    let [tag, status, _, _] = reader.array()?;
-    Ok((tag, RakpStatus(status), reader.u32()?))
+    let [tag, status] = reader.array()?;
+    if status != RakpStatus::OK.0 {
+        return Ok((tag, RakpStatus(status), refused_session(reader)?));
+    }
+    reader.skip(2)?;
+    Ok((tag, RakpStatus::OK, reader.u32()?))
 }
 
 fn code_or_status(status: RakpStatus, code: &[u8]) -> Result<&[u8], RakpStatus> {
