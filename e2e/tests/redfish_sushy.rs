@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use slipway_drivers::DriverError;
-use slipway_drivers::bmc::{Bmc, Delivered, Login, Password, Trust, reasons};
+use slipway_drivers::bmc::{Bmc, CommandError, Delivered, Login, Password, Trust, reasons};
 use slipway_drivers::redfish::connect;
 use slipway_e2e::lab::certificates::ServerCertificate;
 use slipway_e2e::lab::run::Run;
@@ -14,13 +14,30 @@ use slipway_e2e::lab::{Part, Sushy, can_run, eventually};
 use slipway_fakes::bmc::redfish::{FakeRedfish, Flavour, Settings};
 use slipway_fakes::bmc::{Happening, Identity, Machine, PowerAction, Timing};
 use slipway_plan::node::bmc::{
-    Boot, BootDevice, BootOverride, Command, HealthLevel, Look, Persistence, PowerState, Security,
+    BmcObserved, Boot, BootDevice, BootOverride, Command, HealthLevel, Look, Persistence, PowerState, Security,
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
 /// The emulator lets up to 11 s pass until power has changed.
-const CHANGED: Duration = Duration::from_mins(1);
+const CHANGED: Duration = Duration::from_secs(90);
 const SYSTEMS: u16 = 50;
+/// It is one process for all of them, and opens files for each request until it may open no more.
+static CALLS: Semaphore = Semaphore::const_new(4);
+
+async fn turn() -> Result<SemaphorePermit<'static>> {
+    Ok(CALLS.acquire().await?)
+}
+
+async fn look(bmc: &Arc<dyn Bmc>) -> Result<BmcObserved> {
+    let _turn = turn().await?;
+    Ok(bmc.observe(Look::Brief).await?)
+}
+
+async fn execute(bmc: &Arc<dyn Bmc>, command: &Command) -> Result<(), CommandError> {
+    let _turn = CALLS.acquire().await;
+    bmc.execute(command).await
+}
 
 fn login(password: &str) -> Login {
     Login { username: "admin".into(), password: Password::new(password), kg: None }
@@ -32,7 +49,7 @@ async fn log_in(sushy: &Sushy, system: Option<&str>, trust: &Trust) -> Result<Ar
 
 async fn until_power(bmc: &Arc<dyn Bmc>, power: PowerState) -> Result<()> {
     eventually("the power to change", CHANGED, || async {
-        let seen = bmc.observe(Look::Brief).await?.power;
+        let seen = look(bmc).await?.power;
         ensure!(seen == power, "it is {seen}");
         Ok(())
     })
@@ -41,22 +58,23 @@ async fn until_power(bmc: &Arc<dyn Bmc>, power: PowerState) -> Result<()> {
 
 /// Off, told to boot from the network, on, restarted, off.
 async fn life(bmc: &Arc<dyn Bmc>) -> Result<()> {
-    let before = bmc.observe(Look::Brief).await?;
+    let before = look(bmc).await?;
     ensure!(before.power == PowerState::Off && before.health == HealthLevel::Ok, "{before:?}");
     let boot = BootOverride { device: BootDevice::Pxe, mode: None, persistence: Persistence::Once };
-    bmc.execute(&Command::SetBoot(boot)).await?;
+    execute(bmc, &Command::SetBoot(boot)).await?;
     // It never reads back Once.
-    let Boot::Override(read) = bmc.observe(Look::Brief).await?.boot else { bail!("no override") };
+    let Boot::Override(read) = look(bmc).await?.boot else { bail!("no override") };
     ensure!(read.device == BootDevice::Pxe && read.persistence == Persistence::Persistent, "{read:?}");
-    bmc.execute(&Command::PowerOn).await?;
+    execute(bmc, &Command::PowerOn).await?;
     until_power(bmc, PowerState::On).await?;
-    let Err(refused) = bmc.execute(&Command::PowerCycle).await else { bail!("it has no PowerCycle") };
+    let Err(refused) = execute(bmc, &Command::PowerCycle).await else { bail!("it has no PowerCycle") };
     ensure!(refused.error.reason() == reasons::UNSUPPORTED.word && refused.delivered == Delivered::No, "{refused}");
-    bmc.execute(&Command::Reset).await?;
+    execute(bmc, &Command::Reset).await?;
     until_power(bmc, PowerState::On).await?;
-    bmc.execute(&Command::ClearBoot).await?;
-    bmc.execute(&Command::ShutDown).await?;
+    execute(bmc, &Command::ClearBoot).await?;
+    execute(bmc, &Command::ShutDown).await?;
     until_power(bmc, PowerState::Off).await?;
+    let _turn = turn().await?;
     let inventory = bmc.inventory().await?;
     ensure!(inventory.vendor.as_deref() == Some("Sushy Emulator") && inventory.nics.len() == 1, "{inventory:?}");
     ensure!(bmc.health().await?.worst.is_none(), "a part is unwell");
@@ -76,7 +94,9 @@ async fn fifty_systems_of_an_emulator_live_a_life_at_once() -> Result<()> {
     for system in sushy.systems() {
         let sushy = sushy.clone();
         lives.spawn(async move {
+            let entry = turn().await?;
             let bmc = log_in(&sushy, Some(&system), &Trust::Any).await?;
+            drop(entry);
             life(&bmc).await.with_context(|| format!("{system}; the end of the log:\n{}", sushy.log_tail(5)))
         });
     }

@@ -204,9 +204,9 @@ impl Failure {
         }
     }
 
-    /// The BMC does not have it: not there, or not made (500 is what sushy-tools answers for its empty storage).
+    /// The BMC does not have it: not there, or not made.
     pub(super) fn is_absent(&self) -> bool {
-        matches!(self.status(), Some(400 | 404 | 405 | 500 | 501))
+        matches!(self.status(), Some(400 | 404 | 405 | 501))
     }
 }
 

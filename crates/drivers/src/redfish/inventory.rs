@@ -72,7 +72,11 @@ async fn all<T>(
 async fn disks(client: &mut Client, tree: &Tree, system: &Value) -> Result<Vec<Disk>, Failure> {
     let mut drives: Vec<Path> = Vec::new();
     if let Some(storage) = link(system, "/Storage") {
-        let controllers = tree.members(client, &storage).await?;
+        let controllers = match tree.members(client, &storage).await {
+            // What sushy-tools answers where there is no storage.
+            Err(failure) if failure.status() == Some(500) => Vec::new(),
+            controllers => controllers?,
+        };
         drives.extend(controllers.iter().flat_map(|controller| links(&controller.body, "/Drives")));
     }
     // A drive may hang on two controllers.

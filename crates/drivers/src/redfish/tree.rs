@@ -82,7 +82,11 @@ impl Tree {
         let mut members = Vec::new();
         let mut page = None;
         if self.expands {
-            page = client.get_if_any(&collection.query("$expand=.($levels=1)")).await?;
+            page = match client.get_if_any(&collection.query("$expand=.($levels=1)")).await {
+                // Too much at once for it; one by one it may do.
+                Err(failure) if failure.status() == Some(500) => None,
+                page => page?,
+            };
         }
         if page.is_none() {
             page = client.get_if_any(collection).await?;

@@ -18,6 +18,8 @@ pub(super) struct Request {
     /// User name and password.
     pub(super) basic: Option<(String, String)>,
     pub(super) if_match: Option<String>,
+    /// What the client calls this BMC.
+    pub(super) host: String,
     pub(super) body: Value,
     pub(super) has_body: bool,
 }
@@ -142,7 +144,8 @@ fn log_in(state: &mut State, request: &Request, shape: &Shape) -> Answer {
         return refusal(state, request, 503, shape.full, "The maximum number of user sessions is reached.");
     };
     let path = format!("{}/{}", shape.sessions, session.id);
-    let location = if shape.whole_location { format!("https://bmc.example{path}/") } else { path.clone() };
+    let scheme = if state.settings.certificate.is_some() { "https" } else { "http" };
+    let location = if shape.whole_location { format!("{scheme}://{}{path}/", request.host) } else { path.clone() };
     let status = if state.has(&Bug::LoginAnswers204) { 204 } else { 201 };
     let mut answer = Answer::new(status).header("x-auth-token", session.token).header("location", location);
     if status == 201 {

@@ -284,6 +284,7 @@ fn take_apart(method: &str, path_and_query: &str, headers: &HeaderMap, body: &[u
         token: header("x-auth-token"),
         basic,
         if_match: header("if-match"),
+        host: header("host").unwrap_or_default(),
         body: serde_json::from_slice(body).unwrap_or_default(),
         has_body: !body.is_empty(),
     }
