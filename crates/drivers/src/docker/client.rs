@@ -106,11 +106,10 @@ impl Client {
         SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed))
     }
 
-    fn note_clock(&self, headers: &HeaderMap) {
+    /// An answer is dated while it is made: between the request's start and now. On a busy machine that takes seconds.
+    fn note_clock(&self, headers: &HeaderMap, asked: Timestamp) {
         let Some(theirs) = date(headers) else { return };
-        let ahead = theirs.as_second() - Timestamp::now().as_second();
-        // The header has whole seconds, and the answer was under way: so little says nothing.
-        self.ahead.store(if ahead.abs() <= 2 { 0 } else { ahead }, Ordering::Relaxed);
+        self.ahead.store(ahead(theirs.as_second(), asked.as_second(), Timestamp::now().as_second()), Ordering::Relaxed);
     }
 
     pub(super) fn get(&self, path: impl Into<String>) -> Call<'_> {
@@ -270,6 +269,7 @@ impl Call<'_> {
                 },
             )?;
         request.headers_mut().extend(self.headers.clone());
+        let asked = Timestamp::now();
         let response = self.client.http.request(request).await;
         tracing::debug!(
             peer = self.client.peer,
@@ -278,7 +278,7 @@ impl Call<'_> {
             status = response.as_ref().map_or(0, |response| response.status().as_u16()),
         );
         let response = response.map_err(|error| CallError::Failed(errors::transport(&error, &self.client.peer)))?;
-        self.client.note_clock(response.headers());
+        self.client.note_clock(response.headers(), asked);
         let status = response.status();
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(response);
@@ -300,5 +300,25 @@ async fn collect(body: Incoming, max: usize, peer: &str) -> Result<Bytes, CallEr
             Err(CallError::Failed(reasons::ENGINE_ERROR.error(what)))
         }
         Err(error) => Err(CallError::Failed(errors::transport(error.as_ref(), peer))),
+    }
+}
+
+/// By how many seconds a clock that shows `theirs` is ahead for certain, if ours showed between `asked` and `now` then.
+fn ahead(theirs: i64, asked: i64, now: i64) -> i64 {
+    let ahead = if theirs > now { theirs - now } else { (theirs - asked).min(0) };
+    // The header has whole seconds: so little says nothing.
+    if ahead.abs() <= 2 { 0 } else { ahead }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_is_no_slow_clock() {
+        assert_eq!(ahead(100, 100, 109), 0, "dated at once, and under way for long");
+        assert_eq!(ahead(109, 100, 109), 0, "dated late");
+        assert_eq!((ahead(98, 100, 100), ahead(102, 100, 100)), (0, 0), "whole seconds");
+        assert_eq!((ahead(95, 100, 101), ahead(160, 100, 101)), (-5, 59));
     }
 }
