@@ -109,6 +109,39 @@ fn node_endpoints() {
 }
 
 #[test]
+fn node_bmcs() {
+    let login = json!({"secretRef": {"name": "s"}});
+    let wrong = |spec: Value| broken_rules("Node", &json!({"spec": spec}));
+    for good in [
+        json!({"bmc": {"address": "ipmi://10.0.0.1", "credentials": login, "minimumSuite": 17}, "power": "On"}),
+        json!({"bmc": {"address": "redfish+https://h", "credentials": login, "tls": {"trustOnFirstUse": true}}}),
+        json!({"bmc": {"address": "redfish+http://h", "credentials": login}}),
+        json!({"bmc": {"address": "manual"}, "docker": {"endpoint": "unix:///d.sock"}}),
+    ] {
+        assert_eq!(wrong(good.clone()), Vec::<String>::new(), "{good}");
+    }
+    for (bad, message) in [
+        (json!({}), "at least one is required"),
+        (json!({"docker": {"endpoint": "unix:///d.sock"}, "power": "On"}), "need bmc"),
+        (json!({"bmc": {"address": "https://h", "credentials": login}}), "must be redfish+https://"),
+        (json!({"bmc": {"address": "ipmi://h"}}), "credentials are required"),
+        (json!({"bmc": {"address": "manual", "credentials": login}}), "credentials are required"),
+        (
+            json!({"bmc": {"address": "ipmi://h", "credentials": login, "tls": {"trustOnFirstUse": true}}}),
+            "tls is allowed",
+        ),
+        (json!({"bmc": {"address": "redfish+https://h", "credentials": login, "tls": {}}}), "exactly one of caRef"),
+        (
+            json!({"bmc": {"address": "redfish+http://h", "credentials": login, "minimumSuite": 3}}),
+            "minimumSuite is allowed",
+        ),
+    ] {
+        let messages = wrong(bad.clone());
+        assert!(messages.len() == 1 && messages[0].contains(message), "{bad}: {messages:?}");
+    }
+}
+
+#[test]
 fn exactly_one_compose() {
     let wrong = |spec: Value| broken_rules("ContainerService", &json!({"spec": spec}));
     let from = json!({"configMapKeyRef": {"name": "shop", "key": "compose.yaml"}});

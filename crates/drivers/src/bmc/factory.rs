@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Bmc, BmcAddress, ConnectBmc, Login, reasons};
-use crate::DriverError;
+use crate::{DriverError, redfish};
 
 /// Makes sessions of addresses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,11 +14,17 @@ pub struct Factory;
 #[async_trait]
 impl ConnectBmc for Factory {
     async fn reach(&self, address: &BmcAddress) -> Result<(), DriverError> {
-        Err(unspoken(address))
+        match address {
+            BmcAddress::Redfish { url, trust, .. } => redfish::reach(url, trust).await,
+            BmcAddress::Ipmi { .. } => Err(unspoken(address)),
+        }
     }
 
-    async fn bmc(&self, address: &BmcAddress, _login: &Login) -> Result<Arc<dyn Bmc>, DriverError> {
-        Err(unspoken(address))
+    async fn bmc(&self, address: &BmcAddress, login: &Login) -> Result<Arc<dyn Bmc>, DriverError> {
+        match address {
+            BmcAddress::Redfish { url, system, trust } => redfish::connect(url, system.as_deref(), trust, login).await,
+            BmcAddress::Ipmi { .. } => Err(unspoken(address)),
+        }
     }
 }
 

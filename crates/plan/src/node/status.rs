@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use slipway_api::conditions::{HasConditions, State, Verdict};
-use slipway_api::node::{BmcStatus, DockerStatus, LoginStatus};
+use slipway_api::node::{BmcStatus, DockerStatus, LoginStatus, Power};
 use slipway_api::{NodeSpec, NodeStatus};
 
 use super::bmc::{self, Seen, Told, summary};
@@ -68,7 +68,9 @@ fn verdict(spec: &NodeSpec, status: &NodeStatus, told: Option<&Told>, docker: Ha
         Some(Told::Say(verdict)) => Some(verdict.clone()),
         Some(Told::AsWanted) | None => None,
     };
-    let is_off = status.power.as_deref() == Some("Off");
+    // A person's word for it is all that a manual BMC has.
+    let is_off =
+        status.power.as_deref() == Some("Off") || spec.power == Some(Power::Off) && told == Some(&Told::AsWanted);
     Some(match docker {
         Half::Keep => return None,
         Half::Told(docker) if docker.state != State::Converged && is_off => at_rest.unwrap_or_else(|| off(spec)),
