@@ -152,7 +152,7 @@ fn rules_of_the_crd_and_of_the_kind() {
             format!("apiVersion: slipway.dev/v1alpha1\nkind: ContainerService\nmetadata: {{name: a}}\nspec: {spec}\n");
         let ran = slipway(Path::new("."), &["check", "-f", "-"], &text);
         assert_eq!(ran.code, 1, "{spec}: {}{}", ran.out, ran.err);
-        assert!(ran.out.lines().all(|line| line.starts_with("<stdin>:4:")), "{}", ran.out);
+        assert!(ran.out.lines().all(|line| line.starts_with("<stdin>:4:") || line.starts_with(' ')), "{}", ran.out);
         assert!(ran.out.contains(wanted), "{spec}: {}", ran.out);
     }
     let other = "apiVersion: slipway.dev/v1\nkind: ContainerService\nmetadata: {name: a}\n---\napiVersion: slipway.dev/v1alpha1\nkind: Contianer\n";

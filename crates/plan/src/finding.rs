@@ -10,15 +10,40 @@ use serde::Serialize;
 pub struct Finding {
     /// Whether the object can be used all the same.
     pub severity: Severity,
-    /// One CamelCase word, the same in `check`, conditions and Events; documented in docs/troubleshooting.md.
+    /// The same word in `check`, conditions and Events: a CamelCase word of docs/troubleshooting.md, or the code of a
+    /// rule of [`crate::design::rules`].
     pub code: &'static str,
+    /// Name of the rule, for codes that several rules share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'static str>,
+    /// The object as `Kind/name`, where the finding may be about another one than the object that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
     /// Field path from the document's root, e.g. `spec.compose.services.web.ports[0]`.
     pub path: String,
+    /// Where that is in a file, if it came from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// What is wrong, in plain words.
     pub message: String,
     /// What to write instead, where there is something.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+/// A place in a file, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[allow(missing_docs)]
+pub struct Place {
+    pub file: String,
+    pub line: u64,
+    pub column: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
 }
 
 /// Whether a finding stops the object from being used.
@@ -33,7 +58,16 @@ pub enum Severity {
 impl Finding {
     /// A finding that refuses the object.
     pub fn error(code: &'static str, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code, path: path.into(), message: message.into(), hint: None }
+        Self {
+            severity: Severity::Error,
+            code,
+            rule: None,
+            object: None,
+            path: path.into(),
+            place: None,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// A finding that only informs.

@@ -1,5 +1,7 @@
 //! `slipway import`: from other formats to manifests.
 
+mod drydock;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
@@ -29,6 +31,7 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum From {
     Compose(Compose),
+    Drydock(drydock::Args),
 }
 
 /// Make a ContainerService of Compose files of any format (v1, 2.x, 3.x, today's).
@@ -72,7 +75,10 @@ fn variable(text: &str) -> Result<(String, String), String> {
 
 /// Runs the import.
 pub(super) fn run(args: Args) -> ExitCode {
-    let From::Compose(args) = args.from;
+    let args = match args.from {
+        From::Compose(args) => args,
+        From::Drydock(args) => return drydock::run(&args),
+    };
     match compose(args) {
         Ok(imported) => finish(&imported),
         Err(Failure::Usage(reason)) => {

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::glob;
+
 /// Bytes that one file may have; readers of formats have their own, smaller bounds.
 pub(super) const MAX_BYTES: u64 = 16 << 20;
 
 /// Files that one run may read.
-pub(super) const MAX_FILES: usize = 10_000;
+pub(super) const MAX_FILES: usize = 50_000;
 
 /// A text and the name under which it is spoken of.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub(super) struct Input {
     pub(super) text: String,
 }
 
-/// Reads what `-f` names: files, `-` for stdin, and of directories the files that end in .yaml, .yml and .json.
+/// Reads what `-f` names: files, `-` for stdin, patterns, and of directories the files that end in .yaml, .yml and .json.
 pub(super) fn read_all(arguments: &[PathBuf]) -> Result<Vec<Input>, String> {
     let mut inputs = Vec::new();
     for argument in arguments {
@@ -26,7 +28,13 @@ pub(super) fn read_all(arguments: &[PathBuf]) -> Result<Vec<Input>, String> {
             inputs.push(Input { name: "<stdin>".into(), text: text(std::io::stdin().lock(), "<stdin>")? });
             continue;
         }
-        let paths = if argument.is_dir() { manifests_in(argument)? } else { vec![argument.clone()] };
+        let paths = if argument.is_dir() {
+            manifests_in(argument)?
+        } else if !argument.exists() && glob::is_pattern(argument) {
+            glob::matching(argument, MAX_FILES)?
+        } else {
+            vec![argument.clone()]
+        };
         for path in paths {
             if inputs.len() >= MAX_FILES {
                 return Err(format!("more than {MAX_FILES} files"));
@@ -71,5 +79,10 @@ fn text(reader: impl Read, shown: &str) -> Result<String, String> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("{shown} has more than {} MiB", MAX_BYTES >> 20));
     }
-    String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8 text"))
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = good.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        format!("{shown}:{line}:{column}: the file is not UTF-8 text")
+    })
 }

@@ -2,11 +2,13 @@
 
 mod check;
 mod crds;
+mod glob;
 mod import;
 mod input;
 mod ipmi;
 mod logging;
 mod plan;
+mod report;
 pub mod run;
 
 use std::ffi::OsString;

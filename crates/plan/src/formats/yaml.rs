@@ -92,6 +92,18 @@ pub(crate) fn read(text: &str, bounds: Bounds, booleans: Booleans) -> Result<Vec
     Ok(roots.into_iter().map(|root| Document { value: root.to_value(), root }).collect())
 }
 
+/// One object as YAML that kubectl reads back as the same values.
+pub(crate) fn write(object: &impl serde::Serialize) -> Result<String, String> {
+    let text = serde_saphyr::to_string(object).map_err(|error| error.to_string())?;
+    let value = serde_json::to_value(object).map_err(|error| error.to_string())?;
+    // What is written must mean the same to a reader of YAML 1.1; if it does not, JSON does.
+    let read = documents(&text).map(|documents| documents.into_iter().map(|d| d.value).collect::<Vec<_>>());
+    if read.as_deref() == Ok(std::slice::from_ref(&value)) {
+        return Ok(text);
+    }
+    serde_json::to_string_pretty(&value).map(|text| text + "\n").map_err(|error| error.to_string())
+}
+
 /// The parser recurses, with some 30 KB for each level in a debug build; the threads of tests and of the async runtime have 2 MB.
 fn on_a_large_stack<T: Send>(parse: impl FnOnce() -> Result<T, Unreadable> + Send) -> Result<T, Unreadable> {
     const STACK: usize = 16 << 20;
@@ -110,7 +122,7 @@ fn options(bounds: Bounds, booleans: Booleans) -> serde_saphyr::Options {
             max_events: bounds.nodes * 3,
             max_depth: bounds.depth,
             flow_nesting_limit: bounds.depth,
-            max_documents: 1000,
+            max_documents: 100_000,
             max_recorded_anchor_events: bounds.nodes,
             max_recorded_anchor_bytes: bounds.bytes * 4,
         },
@@ -198,7 +210,52 @@ pub(crate) struct Entry {
     pub(crate) value: Node,
 }
 
+impl Entry {
+    /// A scalar is shown where it stands, everything else by its key.
+    pub(crate) fn place(&self) -> Location {
+        match self.value.kind {
+            Kind::Bool(_) | Kind::Number(_) | Kind::String(_) if self.value.at.line > 0 => self.value.at,
+            _ => self.at,
+        }
+    }
+}
+
 impl Node {
+    /// Nothing, nowhere.
+    pub(crate) const fn empty() -> Self {
+        Self { kind: Kind::Null, tag: None, at: Location { line: 0, column: 0 } }
+    }
+
+    /// Where it stands.
+    pub(crate) fn at(&self) -> Location {
+        self.at
+    }
+
+    /// The value of a key, if this is a map that has it.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// Where the value of a key stands, or this, if there is none.
+    pub(crate) fn place(&self, key: &str) -> Location {
+        self.entry(key).map_or(self.at, Entry::place)
+    }
+
+    fn entry(&self, key: &str) -> Option<&Entry> {
+        match &self.kind {
+            Kind::Map(entries) => entries.iter().find(|entry| entry.key == key),
+            _ => None,
+        }
+    }
+
+    /// The text, if this is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The value without positions and tags.
     pub(crate) fn to_value(&self) -> Value {
         match &self.kind {
@@ -263,12 +320,7 @@ impl Node {
                     |key: &str| path.strip_prefix(key).filter(|tail| tail.is_empty() || tail.starts_with(['.', '[']));
                 let entry = entries.iter().filter(|e| fits(&e.key).is_some()).max_by_key(|e| e.key.len())?;
                 let tail = fits(&entry.key)?;
-                // A scalar is shown where it stands, everything else by its key.
-                let at = match entry.value.kind {
-                    Kind::Bool(_) | Kind::Number(_) | Kind::String(_) if entry.value.at.line > 0 => entry.value.at,
-                    _ => entry.at,
-                };
-                Some((&entry.value, at, tail))
+                Some((&entry.value, entry.place(), tail))
             }
             _ => None,
         }

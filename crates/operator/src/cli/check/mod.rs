@@ -5,11 +5,10 @@ pub(super) mod objects;
 mod projects;
 mod schema;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde::Serialize;
+use slipway_plan::finding::Place;
 use slipway_plan::formats::yaml::{self, Location};
 use slipway_plan::{Finding, Severity};
 
@@ -18,15 +17,17 @@ use self::objects::Sources;
 use self::projects::Projects;
 use self::schema::Schemas;
 use super::input::{self, Input};
+use super::report::{self, Format, counted};
 
 const EXAMPLES: &str = "\
-Findings go to stdout, one a line: FILE:LINE:COLUMN: SEVERITY: MESSAGE (Code) [field.path]; hint
+Findings go to stdout: FILE:LINE:COLUMN: SEVERITY: MESSAGE (Code) [field.path]; hint, and the line they are about.
 Exit code: 0 nothing wrong, 1 something is, 2 a file cannot be read or the usage is wrong.
 
 Examples:
   slipway check -f service.yaml
   slipway check -f manifests/ -f secrets.yaml -o json
-  kustomize build . | slipway check -f -";
+  kustomize build . | slipway check -f -
+  slipway check -f 'sites/*/*.yaml' -o sarif > findings.sarif";
 
 /// Check objects without a cluster: schema, rules, and what the operator would say.
 ///
@@ -35,35 +36,13 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// A file of objects, a directory of such files, or - for stdin. May be repeated.
+    /// A file of objects, a directory of such files, a pattern, or - for stdin. May be repeated.
     #[arg(short, long = "filename", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
     /// How findings are printed.
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     output: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// One a line.
-    Text,
-    /// One list of objects.
-    Json,
-}
-
-/// A finding at its place.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Located {
-    file: String,
-    #[serde(flatten)]
-    at: Option<Location>,
-    /// Kind and name of the object.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    object: String,
-    #[serde(flatten)]
-    finding: Finding,
 }
 
 /// Runs the check.
@@ -76,14 +55,14 @@ pub(super) fn run(args: &Args) -> ExitCode {
         }
     };
     let report = check(&inputs);
-    if let Err(error) = print(&report.findings, args.output) {
+    if let Err(error) = report::print(&report.findings, &inputs, args.output) {
         eprintln!("slipway: cannot write to stdout: {error}");
         return ExitCode::from(2);
     }
     for note in &report.notes {
         eprintln!("note: {note}");
     }
-    let count = |severity| report.findings.iter().filter(|located| located.finding.severity == severity).count();
+    let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     eprintln!(
         "checked {} in {}: {}, {}",
@@ -95,17 +74,13 @@ pub(super) fn run(args: &Args) -> ExitCode {
     if errors > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 
-fn counted(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
-}
-
 /// Prints what is wrong to stderr, for commands that need what is right. Says whether anything is.
 pub(super) fn complain(inputs: &[Input]) -> bool {
     let findings = check(inputs).findings;
-    for located in &findings {
-        eprintln!("{}", line(located));
+    for finding in &findings {
+        eprintln!("{}", report::line(finding));
     }
-    findings.iter().any(|located| located.finding.severity == Severity::Error)
+    findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
 /// The documents of a file that can be read.
@@ -116,7 +91,7 @@ pub(super) fn documents(input: &Input) -> Vec<yaml::Document> {
 /// What came of a check.
 #[derive(Debug, Default)]
 struct Report {
-    findings: Vec<Located>,
+    findings: Vec<Finding>,
     notes: Vec<String>,
     checked: usize,
 }
@@ -127,12 +102,7 @@ fn check(inputs: &[Input]) -> Report {
     for (file, input) in inputs.iter().enumerate() {
         match yaml::documents(&input.text) {
             Ok(read) => documents.extend(read.into_iter().map(|document| (file, document))),
-            Err(unreadable) => report.findings.push(Located {
-                file: input.name.clone(),
-                at: unreadable.location,
-                object: String::new(),
-                finding: unreadable.finding,
-            }),
+            Err(unreadable) => report.findings.push(placed(unreadable.finding, &input.name, unreadable.location)),
         }
     }
     let objects: Vec<_> = documents.iter().flat_map(|(file, document)| objects::of_document(*file, document)).collect();
@@ -159,39 +129,16 @@ fn check(inputs: &[Input]) -> Report {
         report.notes.extend(notes.into_iter().map(|note| format!("{file}: {kind} {name}: {note}")));
         report.findings.extend(findings.into_iter().map(|finding| {
             let finding = Finding { path: object.path(&finding.path), ..finding };
-            Located {
-                file: file.clone(),
-                at: object.document.locate(&finding.path),
-                object: format!("{kind}/{name}"),
-                finding,
-            }
+            let at = object.document.locate(&finding.path);
+            Finding { object: Some(format!("{kind}/{name}")), ..placed(finding, file, at) }
         }));
     }
-    let order = |located: &Located| (located.file.clone(), located.at, located.finding.path.clone());
-    report.findings.sort_by_key(order);
+    report.findings.sort_by(|a, b| (&a.place, &a.path).cmp(&(&b.place, &b.path)));
     report
 }
 
-fn print(findings: &[Located], format: Format) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut out, findings)?;
-            writeln!(out)
-        }
-        Format::Text => findings.iter().try_for_each(|located| writeln!(out, "{}", line(located))),
-    }
-}
-
-/// `file:line:column: error: message (Code) [path]; hint`, as editors and people know it.
-fn line(located: &Located) -> String {
-    let Located { file, at, finding, .. } = located;
-    let at = at.map(|at| format!(":{at}")).unwrap_or_default();
-    let severity = match finding.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    let path = if finding.path.is_empty() { String::new() } else { format!(" [{}]", finding.path) };
-    let hint = finding.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-    format!("{file}{at}: {severity}: {} ({}){path}{hint}", finding.message, finding.code)
+/// The finding at its place; in a file without a line, if that is not known.
+fn placed(finding: Finding, file: &str, at: Option<Location>) -> Finding {
+    let Location { line, column } = at.unwrap_or_default();
+    Finding { place: Some(Place { file: file.to_owned(), line, column }), ..finding }
 }

@@ -1,0 +1,57 @@
+//! `HardwareProfile`.
+
+use slipway_api::design::{BootMode, BootstrapProtocol, CpuSet, Device, HardwareProfile, Hugepages};
+
+use super::read::{Field, Fields, Scope};
+
+/// Reads a `HardwareProfile`.
+pub(super) fn profile<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -> HardwareProfile {
+    let boot_modes = [("bios", BootMode::Bios), ("uefi", BootMode::Uefi)];
+    let protocols = [("pxe", BootstrapProtocol::Pxe), ("usb", BootstrapProtocol::Usb), ("hdd", BootstrapProtocol::Hdd)];
+    let entries = |key| fields.map(scope, key).map(|entries| entries.all()).unwrap_or_default();
+    let profile = HardwareProfile {
+        name,
+        vendor: fields.text(scope, "vendor"),
+        generation: fields.text(scope, "generation"),
+        hw_version: fields.text(scope, "hw_version"),
+        bios_version: fields.text(scope, "bios_version"),
+        boot_mode: fields.get("boot_mode").and_then(|field| scope.word(&field, &boot_modes)),
+        bootstrap_protocol: fields.get("bootstrap_protocol").and_then(|field| scope.word(&field, &protocols)),
+        pxe_interface: fields.number(scope, "pxe_interface"),
+        devices: entries("device_aliases").into_iter().filter_map(|(name, field)| device(scope, name, field)).collect(),
+        cpu_sets: entries("cpu_sets")
+            .into_iter()
+            .filter_map(|(name, field)| Some(CpuSet { name: name.to_owned(), cpus: scope.text(&field)? }))
+            .collect(),
+        hugepages: entries("hugepages").into_iter().filter_map(|(name, field)| pages(scope, name, field)).collect(),
+    };
+    fields.close(scope);
+    profile
+}
+
+fn device<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Device> {
+    let fields = scope.fields(field)?;
+    let [address, bus_type] = ["address", "bus_type"].map(|key| {
+        let found = fields.text(scope, key);
+        if found.is_none() && fields.get(key).is_none() {
+            scope.missing(&fields, key);
+        }
+        found
+    });
+    let device_type = fields.get("dev_type").filter(|field| !field.is_null()).and_then(|field| scope.text(&field));
+    fields.open(scope);
+    Some(Device { name: name.to_owned(), bus_type: bus_type?, address: address?, device_type })
+}
+
+fn pages<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Hugepages> {
+    let fields = scope.fields(field)?;
+    for key in ["size", "count"] {
+        if fields.get(key).is_none() {
+            scope.missing(&fields, key);
+        }
+    }
+    let size = fields.get("size").and_then(|field| scope.any_text(&field));
+    let count = fields.number(scope, "count");
+    fields.open(scope);
+    Some(Hugepages { name: name.to_owned(), size: size?, count: count?.into() })
+}

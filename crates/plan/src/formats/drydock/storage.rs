@@ -1,0 +1,122 @@
+//! Storage of host profiles and nodes.
+
+use slipway_api::design::{Disk, Filesystem, LogicalVolume, Partition, Storage, VolumeGroup};
+
+use super::read::{Field, Fields, Scope};
+
+/// Reads the `storage` of a document.
+pub(super) fn storage<'a>(scope: &Scope<'a>, fields: Fields<'a>) -> Storage {
+    let entries = |key| fields.map(scope, key).map(|entries| entries.all()).unwrap_or_default();
+    let storage = Storage {
+        disks: entries("physical_devices").into_iter().filter_map(|(name, field)| disk(scope, name, field)).collect(),
+        volume_groups: entries("volume_groups")
+            .into_iter()
+            .filter_map(|(name, field)| volume_group(scope, name, field))
+            .collect(),
+    };
+    fields.open(scope);
+    storage
+}
+
+/// An entry that takes away what a parent has needs no content.
+fn content<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Option<Fields<'a>>> {
+    if name.starts_with('!') && field.is_null() {
+        return Some(None);
+    }
+    scope.fields(field).map(Some)
+}
+
+fn disk<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Disk> {
+    let mut disk = Disk { name: name.to_owned(), ..Disk::default() };
+    let Some(fields) = content(scope, name, field)? else { return Some(disk) };
+    disk.labels = fields.get("labels").map(|field| scope.pairs(field)).unwrap_or_default();
+    disk.volume_group = fields.inheritable(scope, "volume_group");
+    let partitions = fields.get("partitions");
+    match &partitions {
+        Some(field) if disk.volume_group.is_some() => {
+            scope.no_place(field, "the whole disk belongs to a volume group, and drydock ignores its partitions");
+        }
+        Some(field) => {
+            disk.partitions = scope.items(field).into_iter().filter_map(|item| partition(scope, item)).collect();
+        }
+        None => {}
+    }
+    fields.open(scope);
+    Some(disk)
+}
+
+fn partition<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Partition> {
+    let fields = scope.fields(field)?;
+    let name = named(scope, &fields);
+    // The ingester looks for `volume_group` and then reads `vg`; both are meant.
+    let group = fields.get("volume_group");
+    let group = if scope.is_strict() { group } else { group.or_else(|| fields.get("vg")) };
+    let filesystem_field = fields.get("filesystem");
+    let volume_group = group.and_then(|field| scope.inheritable(&field));
+    let filesystem = match (filesystem_field, &volume_group) {
+        (Some(field), Some(_)) => {
+            scope.no_place(&field, "the partition belongs to a volume group, and drydock ignores its file system");
+            None
+        }
+        (field, _) => field.and_then(|field| scope.fields(field)).map(|fields| filesystem(scope, fields, true)),
+    };
+    let partition = Partition {
+        name: name.clone().unwrap_or_default(),
+        size: fields.inheritable(scope, "size"),
+        uuid: fields.inheritable(scope, "part_uuid"),
+        labels: fields.get("labels").map(|field| scope.pairs(field)).unwrap_or_default(),
+        bootable: fields.flag(scope, "bootable"),
+        volume_group,
+        filesystem,
+    };
+    fields.close(scope);
+    name.map(|_| partition)
+}
+
+fn volume_group<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<VolumeGroup> {
+    let mut group = VolumeGroup { name: name.to_owned(), ..VolumeGroup::default() };
+    let Some(fields) = content(scope, name, field)? else { return Some(group) };
+    group.uuid = fields.inheritable(scope, "vg_uuid");
+    let volumes = fields.list(scope, "logical_volumes");
+    group.logical_volumes = volumes.into_iter().filter_map(|field| logical_volume(scope, field)).collect();
+    fields.open(scope);
+    Some(group)
+}
+
+fn logical_volume<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<LogicalVolume> {
+    let fields = scope.fields(field)?;
+    let name = named(scope, &fields);
+    let volume = LogicalVolume {
+        name: name.clone().unwrap_or_default(),
+        uuid: fields.inheritable(scope, "lv_uuid"),
+        size: fields.inheritable(scope, "size"),
+        filesystem: fields.map(scope, "filesystem").map(|fields| filesystem(scope, fields, false)),
+    };
+    fields.open(scope);
+    name.map(|_| volume)
+}
+
+fn named<'a>(scope: &Scope<'a>, fields: &Fields<'a>) -> Option<String> {
+    let name = fields.text(scope, "name");
+    if name.is_none() && fields.get("name").is_none() {
+        scope.missing(fields, "name");
+    }
+    name
+}
+
+fn filesystem<'a>(scope: &Scope<'a>, fields: Fields<'a>, is_closed: bool) -> Filesystem {
+    let text = |key| fields.inheritable(scope, key);
+    let filesystem = Filesystem {
+        mountpoint: text("mountpoint"),
+        type_: text("fstype"),
+        mount_options: text("mount_options"),
+        uuid: text("fs_uuid"),
+        label: text("fs_label"),
+    };
+    if is_closed {
+        fields.close(scope)
+    } else {
+        fields.open(scope)
+    }
+    filesystem
+}

@@ -1,0 +1,349 @@
+use super::*;
+
+const FULL: &str = include_str!("fixtures/full.yaml");
+
+fn imported(text: &str) -> Imported {
+    import(&[Source { name: "site.yaml", text }], &Options::default())
+}
+
+/// Findings as `line:column severity code path: message`.
+fn told(imported: &Imported) -> Vec<String> {
+    let line = |finding: &Finding| {
+        let place = finding.place.as_ref().map(|place| format!("{}:{} ", place.line, place.column)).unwrap_or_default();
+        let hint = finding.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{place}{:?} {} {}: {}{hint}", finding.severity, finding.code, finding.path, finding.message)
+    };
+    imported.findings.iter().map(line).collect()
+}
+
+fn objects(imported: &Imported) -> String {
+    let texts: Vec<String> =
+        imported.manifests.iter().map(|manifest| format!("# {}\n{}", manifest.file_name(), manifest.yaml)).collect();
+    texts.join("---\n")
+}
+
+/// The Design's spec.
+fn design(imported: &Imported) -> serde_json::Value {
+    object(imported, "Design").expect("a Design")
+}
+
+fn object(imported: &Imported, kind: &str) -> Option<serde_json::Value> {
+    let manifest = imported.manifests.iter().find(|manifest| manifest.kind == kind)?;
+    Some(crate::formats::yaml::documents(&manifest.yaml).unwrap().remove(0).value)
+}
+
+/// Each of the texts, which all have errors, with what is told of it.
+fn told_of<const N: usize>(texts: [String; N]) -> String {
+    let one = |text: String| {
+        let imported = imported(&text);
+        assert!(imported.has_errors(), "{text}");
+        format!(
+            "{text}{}\n",
+            told(&imported).into_iter().filter(|line| !line.contains("no Region")).collect::<Vec<_>>().join("\n")
+        )
+    };
+    texts.map(one).join("\n")
+}
+
+fn deckhand(kind: &str, data: &str) -> String {
+    format!("schema: drydock/{kind}/v1\nmetadata: {{name: n1}}\ndata:\n  {data}\n")
+}
+
+fn legacy(kind: &str, spec: &str) -> String {
+    format!("apiVersion: drydock/v1\nkind: {kind}\nmetadata: {{name: n1}}\nspec:\n  {spec}\n")
+}
+
+#[test]
+fn every_field_of_every_document() {
+    let imported = imported(FULL);
+    insta::assert_snapshot!("every_field_findings", told(&imported).join("\n"));
+    insta::assert_snapshot!("every_field_objects", objects(&imported));
+    assert!(!imported.has_errors());
+}
+
+#[test]
+fn nothing_secret_is_outside_of_secrets() {
+    let imported = imported(FULL);
+    for manifest in &imported.manifests {
+        assert_eq!(manifest.yaml.contains("hunter"), manifest.kind == "Secret", "{}", manifest.yaml);
+    }
+    assert!(!told(&imported).join("\n").contains("hunter"));
+}
+
+#[test]
+fn the_same_documents_give_the_same_objects() {
+    assert_eq!(imported(FULL).manifests, imported(FULL).manifests);
+}
+
+#[test]
+fn both_envelopes_mean_the_same() {
+    let region = "authorized_keys: [ssh-rsa AAAA a]";
+    let (new, old) = (imported(&deckhand("Region", region)), imported(&legacy("Region", region)));
+    assert_eq!(told(&new), Vec::<String>::new());
+    assert_eq!(told(&old), Vec::<String>::new());
+    assert_eq!(design(&new)["spec"], design(&old)["spec"]);
+}
+
+#[test]
+fn violations_of_the_schema() {
+    let documents = [
+        ("Network", "{cidr: 10.0.0.0/8, vlan: 100}"),
+        ("Network", "{cidr: 10.0.0.0/8, mtu: big}"),
+        ("Network", "{cidr: 10.0.0.0/8, mtu: -1}"),
+        ("Network", "{cidr: 10.0.0.0/8, vlna: '1'}"),
+        ("Network", "{cidr: 10.0.0.0/8, ranges: {a: b}}"),
+        ("Network", "{cidr: [10.0.0.0/8]}"),
+        ("Network", "null"),
+        ("NetworkLink", "{allowed_networks: [], bonding: {mode: balanced-rr}}"),
+        ("HardwareProfile", "{boot_mode: UEFI}"),
+        ("HostProfile", "{storage: {physical_devices: {sda: disk}}}"),
+        ("HostProfile", "{interfaces: {bond0: yes}}"),
+        ("HostProfile", "{metadata: {owner_data: {a: 1}}}"),
+        ("HostProfile", "{foo: bar}"),
+        ("BootAction", "{assets: [{path: /a}]}"),
+        ("BootAction", "{assets: [{type: file, path: a}]}"),
+        ("BootAction", "{assets: [{type: file, permissions: rwx}]}"),
+        ("BootAction", "{assets: [{type: file, data_pipeline: [gzip]}]}"),
+        ("BootAction", "{assets: [{type: file, location_pipeline: [base64_decode]}]}"),
+    ];
+    insta::assert_snapshot!("violations", told_of(documents.map(|(kind, data)| deckhand(kind, data))));
+}
+
+#[test]
+fn what_drydock_cannot_process() {
+    let documents = [
+        ("Network", "{}"),
+        ("Network", "{cidr: 10.0.0.0/8, vlan: '5000'}"),
+        ("NetworkLink", "{}"),
+        ("HardwareProfile", "{device_aliases: {a: {address: '1'}}}"),
+        ("HardwareProfile", "{hugepages: {a: {size: 1G}}}"),
+        ("BaremetalNode", "{host_profile: a}"),
+        ("BaremetalNode", "{addressing: [{network: a, address: ''}]}"),
+        ("HostProfile", "{platform: {kernel_params: {quiet: null}}}"),
+        ("BootAction", "{signaling: true}"),
+        ("BootAction", "{assets: [{type: pkg_list}]}"),
+        ("BootAction", "{assets: [], node_filter: {filter_set: []}}"),
+        ("BootAction", "{assets: [], node_filter: {filter_set_type: union, filter_set: [{node_names: [a]}]}}"),
+    ];
+    insta::assert_snapshot!("cannot_process", told_of(documents.map(|(kind, data)| deckhand(kind, data))));
+}
+
+#[test]
+fn without_a_schema_values_become_text_as_in_python() {
+    let network =
+        imported(&legacy("Network", "{cidr: 10.0.0.0/8, vlan: 100, mtu: '1500', dns: {domain: yes}, colour: red}"));
+    let spec = &design(&network)["spec"]["networks"][0];
+    assert_eq!((&spec["vlan"], &spec["mtu"], &spec["dns"]["domain"]), (&100.into(), &1500.into(), &"True".into()));
+    assert!(told(&network).iter().any(|line| line.contains("NoPlace spec.colour: ")), "{:?}", told(&network));
+    assert!(!network.has_errors());
+    let partition = "{storage: {physical_devices: {sda: {partitions: [{name: a, size: 1g, vg: data}]}}}}";
+    let profile = imported(&legacy("HostProfile", partition));
+    assert_eq!(
+        design(&profile)["spec"]["hostProfiles"][0]["storage"]["disks"][0]["partitions"][0]["volumeGroup"],
+        "data"
+    );
+}
+
+#[test]
+fn removals() {
+    let data = "{interfaces: {bond0: null, '!pxe': {}}, storage: {physical_devices: {'!sda': null, '!sdb': {}}}, primary_network: '!', \
+                oob: {type: '!', '!network': x, '!account': x, '!credential': x}, platform: {image: -1, kernel_params: {'!quiet': x}}}";
+    let imported = imported(&legacy("HostProfile", data));
+    insta::assert_json_snapshot!(design(&imported)["spec"]["hostProfiles"][0], @r#"
+    {
+      "interfaces": [
+        {
+          "name": "!bond0"
+        },
+        {
+          "name": "!pxe"
+        }
+      ],
+      "name": "n1",
+      "outOfBand": {
+        "credentials": {
+          "secretRef": {
+            "name": "!"
+          }
+        },
+        "network": "!",
+        "type": "None"
+      },
+      "platform": {
+        "image": "!",
+        "kernelParams": [
+          {
+            "name": "!quiet"
+          }
+        ]
+      },
+      "primaryNetwork": "!",
+      "storage": {
+        "disks": [
+          {
+            "name": "!sda"
+          },
+          {
+            "name": "!sdb"
+          }
+        ]
+      }
+    }
+    "#);
+    assert!(object(&imported, "Secret").is_none());
+}
+
+#[test]
+fn documents_that_are_not_imported() {
+    let documents = [
+        "schema: drydock/Netwrok/v1\nmetadata: {name: a}\n",
+        "schema: drydock/Network/v2\nmetadata: {name: a}\n",
+        "schema: drydock/Network/v1\ndata: {}\n",
+        "- a\n",
+        "apiVersion: v1.0\nkind: Network\n",
+        "schema: pegleg/Site/v1\n",
+        "a: 1\na: 2\n",
+        "a:\n\t- b\n",
+    ];
+    insta::assert_snapshot!("not_imported", told_of(documents.map(str::to_owned)));
+}
+
+#[test]
+fn one_name_twice() {
+    let document = |kind: &str, data: &str| deckhand(kind, data);
+    let twice = |kind: &str, first: &str, second: &str| {
+        imported(&format!("{}---\n{}", document(kind, first), document(kind, second)))
+    };
+    let networks = twice("Network", "{cidr: 10.0.0.0/8}", "{cidr: 11.0.0.0/8}");
+    assert_eq!(design(&networks)["spec"]["networks"].as_array().unwrap().len(), 1);
+    assert_eq!(design(&networks)["spec"]["networks"][0]["cidr"], "10.0.0.0/8");
+    assert!(
+        told(&networks).iter().any(|line| line.contains("NoPlace data: ") && line.contains("drydock uses the first"))
+    );
+    assert!(
+        design(&networks)["metadata"]["annotations"]["drydock.slipway.dev/no-place"]
+            .as_str()
+            .unwrap()
+            .contains("11.0.0.0/8")
+    );
+    let actions = twice("BootAction", "{assets: []}", "{assets: []}");
+    let names: Vec<_> =
+        design(&actions)["spec"]["bootActions"].as_array().unwrap().iter().map(|a| a["name"].clone()).collect();
+    assert_eq!(names, ["n1", "n1-2"]);
+    let nodes = twice(
+        "BaremetalNode",
+        "{addressing: [{network: a, address: dhcp}]}",
+        "{addressing: [{network: a, address: dhcp}]}",
+    );
+    assert!(
+        told(&nodes).iter().any(|line| line
+            == "7:18 Error DD000 metadata.name: the node `n1` is defined twice; remove or rename one of the two"),
+        "{:?}",
+        told(&nodes)
+    );
+    let regions = twice("Region", "{authorized_keys: [a]}", "{authorized_keys: [b]}");
+    assert_eq!(design(&regions)["spec"]["authorizedKeys"][0], "b");
+}
+
+#[test]
+fn names_that_become_one_stay_two() {
+    let network =
+        |name: &str| format!("schema: drydock/Network/v1\nmetadata: {{name: {name}}}\ndata: {{cidr: 10.0.0.0/8}}\n");
+    let link = "schema: drydock/NetworkLink/v1\nmetadata: {name: l}\ndata: {allowed_networks: [A_b, a-b, '!A_b']}\n";
+    let imported = imported(&[network("a-b"), network("A_b"), link.to_owned()].join("---\n"));
+    let spec = design(&imported)["spec"].clone();
+    assert_eq!((&spec["networks"][0]["name"], &spec["networks"][1]["name"]), (&"a-b".into(), &"a-b-2".into()));
+    assert_eq!(spec["networkLinks"][0]["allowedNetworks"], serde_json::json!(["a-b-2", "a-b", "!a-b-2"]));
+}
+
+#[test]
+fn names_of_kubernetes() {
+    for (name, wanted) in [
+        ("mgmt", "mgmt"),
+        ("HPGen9v3", "hpgen9v3"),
+        ("storage_rack1", "storage-rack1"),
+        ("_a_", "a"),
+        ("a..b.-c", "a.b.c"),
+        ("ü", "unnamed"),
+        ("cab23-r720-11", "cab23-r720-11"),
+    ] {
+        assert_eq!(names::kubernetes(name), wanted);
+    }
+    assert_eq!(names::kubernetes(&"x".repeat(300)).len(), 253);
+}
+
+#[test]
+fn circles_of_profiles_end() {
+    let profile = |name: &str, parent: &str| {
+        format!(
+            "schema: drydock/HostProfile/v1\nmetadata: {{name: {name}}}\ndata: {{host_profile: {parent}, oob: {{account: a}}}}\n"
+        )
+    };
+    let imported = imported(&[profile("a", "b"), profile("b", "a")].join("---\n"));
+    assert_eq!(imported.manifests.iter().filter(|manifest| manifest.kind == "Secret").count(), 2);
+}
+
+#[test]
+fn much_metadata_goes_to_a_config_map() {
+    let network = |number: usize| {
+        format!(
+            "schema: drydock/Network/v1\nmetadata: {{name: n{number}, note: {}}}\ndata: {{cidr: 10.0.0.0/8}}\n",
+            "x".repeat(1000)
+        )
+    };
+    let imported = imported(&(0..100).map(network).collect::<Vec<_>>().join("---\n"));
+    let annotations = &design(&imported)["metadata"]["annotations"];
+    assert_eq!(annotations["drydock.slipway.dev/kept-in-config-map"], "site-drydock");
+    let kept = object(&imported, "ConfigMap").unwrap();
+    assert_eq!(kept["data"]["metadata.json"].as_str().unwrap().matches("xxx").count(), 100 * 333);
+}
+
+#[test]
+fn hostile_files() {
+    let deep = format!("{}{}", "[".repeat(3000), "]".repeat(3000));
+    let large = "a: b\n".repeat(4 << 20);
+    let wide = deckhand("HostProfile", &format!("{{{}}}", (0..5000).map(|n| format!("x{n}: 1, ")).collect::<String>()));
+    for (name, text) in [("deep", &deep), ("large", &large)] {
+        let imported = imported(text);
+        assert_eq!(imported.findings[0].code, codes::TOO_LARGE, "{name}");
+        assert!(imported.manifests.is_empty());
+    }
+    assert!(imported(&wide).findings.len() <= 1002, "findings are bounded");
+}
+
+/// The samples of drydock's own, where they are there.
+#[test]
+fn samples() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/drydock");
+    let Ok(entries) = std::fs::read_dir(&directory) else {
+        println!("SKIPPED: the samples of drydock are not here ({})", directory.display());
+        return;
+    };
+    let mut seen = 0;
+    for path in
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+    {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let imported = imported(&text);
+        assert!(!imported.has_errors(), "{}: {}", path.display(), told(&imported).join("\n"));
+        let documents = text.lines().filter(|line| line.starts_with("schema: ")).count();
+        assert_eq!(imported.documents, documents, "{}", path.display());
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 64, ..Default::default() })]
+
+    /// Wrong types everywhere: any part of the full site replaced by something else.
+    #[test]
+    fn never_panics(line in 0usize..240, with in "[a-z0-9:{}\\[\\]!&*|>\\-,'\" ]{0,30}") {
+        let lines: Vec<&str> = FULL.lines().collect();
+        let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        let at = line % lines.len();
+        let (key, _) = lines[at].split_once(':').unwrap_or((&lines[at], ""));
+        lines[at] = format!("{key}: {with}");
+        let _ = imported(&lines.join("\n"));
+    }
+}
