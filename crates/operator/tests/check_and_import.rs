@@ -349,8 +349,140 @@ fn an_import_reads_nothing_outside_of_its_directory() {
 }
 
 #[test]
+fn a_finding_is_shown_with_its_line_and_a_caret() {
+    let files = directory(&[("bad.yaml", BAD)]);
+    let ran = slipway(files.path(), &["check", "-f", "bad.yaml"], "");
+    let wanted = "[spec.drift]\n    |\n 16 | spec: {compose: {services: {a: {image: a}}}, placement: {mode: Replicas}, drift: Heel}\n    | ";
+    let at = ran.out.find(wanted).unwrap_or_else(|| panic!("{}", ran.out));
+    let carets = ran.out[at + wanted.len()..].lines().next().unwrap();
+    assert_eq!(carets, " ".repeat(81) + "^^^^");
+}
+
+#[test]
+fn findings_as_sarif_and_as_annotations() {
+    let files = directory(&[("a b/bad.yaml", BAD)]);
+    let ran = slipway(files.path(), &["check", "-f", "a b", "-o", "sarif"], "");
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let log: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    let result = &run["results"][0];
+    assert_eq!((&result["ruleId"], &result["level"]), (&"UnknownKey".into(), &"error".into()), "{result}");
+    let location = &result["locations"][0]["physicalLocation"];
+    assert_eq!(location["artifactLocation"]["uri"], "a%20b/bad.yaml");
+    assert_eq!(location["region"], serde_json::json!({"startLine": 9, "startColumn": 9}));
+    let known: Vec<&Value> =
+        run["tool"]["driver"]["rules"].as_array().unwrap().iter().map(|rule| &rule["id"]).collect();
+    assert!(run["results"].as_array().unwrap().iter().all(|result| known.contains(&&result["ruleId"])), "{known:?}");
+    let ran = slipway(files.path(), &["check", "-f", "a b", "-o", "github"], "");
+    assert!(
+        ran.out.starts_with("::error file=a b/bad.yaml,line=9,col=9,title=UnknownKey::`prots` is not a key"),
+        "{}",
+        ran.out
+    );
+    let clean = slipway(files.path(), &["check", "-f", "-", "-o", "sarif"], GOOD);
+    let log: Value = serde_json::from_str(&clean.out).unwrap();
+    assert_eq!((clean.code, &log["runs"][0]["results"]), (0, &serde_json::json!([])), "{}", clean.err);
+}
+
+#[test]
+fn patterns_name_files() {
+    let files = directory(&[("site/a.yaml", GOOD), ("site/b.yaml", GOOD), ("site/c.txt", "{")]);
+    let ran = slipway(files.path(), &["check", "-f", "si*/?.yaml"], "");
+    assert!(ran.code == 0 && ran.err.ends_with("in 2 files: 0 errors, 0 warnings\n"), "{}", ran.err);
+    let ran = slipway(files.path(), &["check", "-f", "si*/*.json"], "");
+    assert!(ran.code == 2 && ran.err.contains("names no file"), "{}", ran.err);
+}
+
+const DRYDOCK: &str = include_str!("../../plan/src/formats/drydock/fixtures/full.yaml");
+
+#[test]
+fn a_drydock_site_becomes_files() {
+    let files = directory(&[("full.yaml", DRYDOCK)]);
+    let import = ["import", "drydock", "full.yaml", "-o", "out/site"];
+    let ran = slipway(files.path(), &import, "");
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
+    assert!(ran.err.contains("full.yaml:185:48: warning: the node `Node_01` is called `node-01` now"), "{}", ran.err);
+    assert!(ran.err.ends_with("imported 15 documents: 1 Design, 2 Nodes, 4 Secrets, into out/site\n"), "{}", ran.err);
+    assert!(!ran.err.contains("hunter"), "{}", ran.err);
+    let read = || {
+        let entries = fs::read_dir(files.path().join("out/site")).unwrap().map(|entry| entry.unwrap().path());
+        entries
+            .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let first = read();
+    let names: Vec<String> = first.keys().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        names,
+        [
+            "design-north-1.yaml",
+            "node-node-01.yaml",
+            "node-node-02.yaml",
+            "secret-base-profile-profile-bmc.yaml",
+            "secret-edge-profile-bmc.yaml",
+            "secret-node-02-node-bmc.yaml",
+            "secret-north-1-drydock.yaml"
+        ]
+    );
+    for (path, text) in &first {
+        let is_secret = path.to_str().unwrap().contains("/secret-");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions()) & 0o777;
+        assert_eq!((text.contains("hunter"), mode & 0o077 == 0), (is_secret, is_secret), "{}", path.display());
+    }
+    assert_eq!(slipway(files.path(), &import, "").code, 0);
+    assert!(read() == first, "a second import writes the same");
+    let checked = slipway(files.path(), &["check", "-f", "out/site/design-north-1.yaml"], "");
+    assert_eq!((checked.code, checked.out.contains(": error: ")), (0, false), "{}{}", checked.out, checked.err);
+}
+
+#[test]
+fn what_drydock_would_refuse_is_not_written_by_halves() {
+    let good = "schema: drydock/Region/v1\nmetadata: {name: lab}\ndata: {}\n";
+    let bad = "---\nschema: drydock/Network/v1\nmetadata: {name: n}\ndata: {cidr: 10.0.0.0/8, vlan: 100}\n";
+    let files = directory(&[("site.yaml", &format!("{good}{bad}"))]);
+    let import = ["import", "drydock", "site.yaml", "-o", "out"];
+    let ran = slipway(files.path(), &import, "");
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(
+        ran.err.starts_with("site.yaml:7:32: error: 100 where text is wanted (DD001) [data.vlan]; write \"100\"\n"),
+        "{}",
+        ran.err
+    );
+    assert!(!files.path().join("out").exists());
+    let ran = slipway(files.path(), &[&import[..], &["--keep-going", "--namespace", "lab"]].concat(), "");
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(fs::read_to_string(files.path().join("out/design-lab.yaml")).unwrap().contains("namespace: lab"));
+    let streamed = slipway(files.path(), &["import", "drydock", "-", "--name", "other"], good);
+    assert!(
+        streamed.code == 0 && streamed.out.contains("kind: Design") && streamed.out.contains("name: other"),
+        "{}",
+        streamed.err
+    );
+}
+
+#[test]
+fn hostile_sites_are_refused_with_their_place() {
+    let files = directory(&[
+        ("tab.yaml", "schema: drydock/Region/v1\ndata:\n\ta: b\n"),
+        ("large.yaml", &"a: b\n".repeat(4 << 20)),
+    ]);
+    fs::write(files.path().join("latin.yaml"), b"schema: drydock/Region/v1\nmetadata: {name: caf\xe9}\n").unwrap();
+    for (name, code, wanted) in [
+        ("tab.yaml", 1, "tab.yaml:3:2: error: tabs disallowed"),
+        ("large.yaml", 2, "large.yaml has more than 16 MiB"),
+        ("latin.yaml", 2, "latin.yaml:2:21: the file is not UTF-8 text"),
+    ] {
+        let ran = slipway(files.path(), &["import", "drydock", name], "");
+        assert!(ran.code == code && ran.err.contains(wanted) && ran.out.is_empty(), "{name}: {} {}", ran.code, ran.err);
+    }
+}
+
+#[test]
 fn help_has_examples() {
-    for arguments in [["check", "--help"].as_slice(), &["import", "compose", "--help"]] {
+    for arguments in
+        [["check", "--help"].as_slice(), &["import", "compose", "--help"], &["import", "drydock", "--help"]]
+    {
         let ran = slipway(Path::new("."), arguments, "");
         assert_eq!(ran.code, 0);
         assert!(ran.out.contains("Examples:\n  slipway "), "{}", ran.out);

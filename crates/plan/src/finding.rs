@@ -75,6 +75,13 @@ impl Finding {
         Self { severity: Severity::Warning, ..Self::error(code, path, message) }
     }
 
+    /// Says which object it is about, as `Kind/name`.
+    #[must_use]
+    pub fn about(mut self, object: impl Into<String>) -> Self {
+        self.object = Some(object.into());
+        self
+    }
+
     /// Adds what to write instead.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -68,6 +68,16 @@ const OTHER_WORDS: &[&str] = &[
     "Missing",
     "Outdated",
     "Running",
+    // Kinds of drydock's documents, and what is made of them.
+    "BaremetalNode",
+    "BootAction",
+    "Design",
+    "HardwareProfile",
+    "HostProfile",
+    "Network",
+    "NetworkLink",
+    "Rack",
+    "Region",
 ];
 
 /// Compares the sources with the page.

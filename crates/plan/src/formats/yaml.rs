@@ -122,7 +122,7 @@ fn options(bounds: Bounds, booleans: Booleans) -> serde_saphyr::Options {
             max_events: bounds.nodes * 3,
             max_depth: bounds.depth,
             flow_nesting_limit: bounds.depth,
-            max_documents: 100_000,
+            max_documents: (bounds.nodes / 100).max(1000),
             max_recorded_anchor_events: bounds.nodes,
             max_recorded_anchor_bytes: bounds.bytes * 4,
         },

@@ -22,7 +22,7 @@ pub(super) fn action<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) ->
         name,
         signaling: fields.flag(scope, "signaling"),
         node_filter: fields.map(scope, "node_filter").map(|fields| filter_set(scope, fields)),
-        assets: fields.list(scope, "assets").into_iter().filter_map(|field| asset(scope, field)).collect(),
+        assets: fields.list(scope, "assets").into_iter().filter_map(|field| asset(scope, &field)).collect(),
     };
     fields.close(scope);
     action
@@ -58,16 +58,14 @@ fn operator<'a>(scope: &Scope<'a>, fields: &Fields<'a>, key: &'static str) -> Fi
     scope.word(&field, &OPERATORS).unwrap_or_default()
 }
 
-fn asset<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Asset> {
+fn asset<'a>(scope: &Scope<'a>, field: &Field<'a>) -> Option<Asset> {
     let fields = scope.fields(field.clone())?;
-    let types = [("unit", AssetType::Unit), ("file", AssetType::File), ("pkg_list", AssetType::PackageList)];
-    let type_ = match fields.get("type") {
-        Some(field) => scope.word(&field, &types),
-        None => {
-            scope.violation(&field, "`type` is missing", Some("write unit, file or pkg_list".to_owned()));
-            None
-        }
-    };
+    let known = [("unit", AssetType::Unit), ("file", AssetType::File), ("pkg_list", AssetType::PackageList)];
+    let type_field = fields.get("type");
+    if type_field.is_none() {
+        scope.violation(field, "`type` is missing", Some("write unit, file or pkg_list".to_owned()));
+    }
+    let type_ = type_field.and_then(|field| scope.word(&field, &known));
     let location = fields.get("location").and_then(|field| {
         let text = scope.text(&field)?;
         Some(without_login(scope, &field, &text))
@@ -87,11 +85,11 @@ fn asset<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Asset> {
         (Some(field), Some(AssetType::PackageList)) => asset.packages = packages(scope, field.clone()),
         (Some(field), _) => asset.data = scope.text(field),
         (None, Some(AssetType::PackageList)) if asset.location.is_none() => {
-            scope.error(&field, "a pkg_list has packages in `data`, or a `location`");
+            scope.error(field, "a pkg_list has packages in `data`, or a `location`");
         }
         (None, _) => {}
     }
-    templates::follow_names(scope, &mut asset, data.as_ref().unwrap_or(&field));
+    templates::follow_names(scope, &mut asset, data.as_ref().unwrap_or(field));
     fields.close(scope);
     type_.map(|_| asset)
 }

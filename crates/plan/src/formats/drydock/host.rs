@@ -48,12 +48,12 @@ pub(super) fn node<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -> H
     if addresses.is_empty() {
         scope.missing(&fields, "addressing");
     }
-    host.addressing = addresses.into_iter().filter_map(|field| address(scope, field)).collect();
+    host.addressing = addresses.into_iter().filter_map(|field| address(scope, &field)).collect();
     fields.close(scope);
     host
 }
 
-fn address<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Address> {
+fn address<'a>(scope: &Scope<'a>, field: &Field<'a>) -> Option<Address> {
     let fields = scope.fields(field.clone())?;
     let network = fields.reference(scope, "network", Kind::Network);
     let address = fields.text(scope, "address");
@@ -64,7 +64,7 @@ fn address<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Address> {
     }
     let address = address.filter(|address| {
         if address.is_empty() {
-            scope.error(&field, "the address is empty");
+            scope.error(field, "the address is empty");
         }
         !address.is_empty()
     });
@@ -107,7 +107,7 @@ fn common<'a>(scope: &Scope<'a>, fields: &Fields<'a>, name: String) -> (Host, Op
 
 /// All but the type is one map in drydock, and each of its keys can be taken away by `!key`.
 fn out_of_band<'a>(scope: &Scope<'a>, fields: &Fields<'a>) -> (Option<OutOfBand>, Login) {
-    let types = [
+    let protocols = [
         ("ipmi", OutOfBandType::Ipmi),
         ("redfish", OutOfBandType::Redfish),
         ("libvirt", OutOfBandType::Libvirt),
@@ -116,7 +116,7 @@ fn out_of_band<'a>(scope: &Scope<'a>, fields: &Fields<'a>) -> (Option<OutOfBand>
     ];
     let type_ = fields.get("type").and_then(|field| {
         let text = scope.inheritable(&field)?;
-        if text == "!" { Some(OutOfBandType::None) } else { scope.word(&field, &types) }
+        if text == "!" { Some(OutOfBandType::None) } else { scope.word(&field, &protocols) }
     });
     let removal = |key| fields.get(key).map(|_| "!".to_owned());
     let network = fields.reference(scope, "network", Kind::Network).or_else(|| removal("!network"));

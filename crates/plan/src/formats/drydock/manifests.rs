@@ -176,7 +176,7 @@ fn metadata_of<'a>(documents: impl Iterator<Item = &'a Envelope<'a>>) -> String 
     for document in documents {
         let title = document.title();
         let numbered = |number: usize| if number == 1 { title.clone() } else { format!("{title} ({number})") };
-        let key = (1..).map(numbered).find(|key| !metadata.contains_key(key)).unwrap_or_default();
+        let key = (1..=metadata.len() + 1).map(numbered).find(|key| !metadata.contains_key(key)).unwrap_or_default();
         metadata.insert(key, document.metadata.map(yaml::Node::to_value).unwrap_or_default());
     }
     json(&metadata)

@@ -33,7 +33,7 @@ use crate::finding::{Finding, Severity};
 
 pub use self::manifests::Manifest;
 
-/// Bounds of a file: a site of 20 000 nodes fits.
+/// Bounds of a file: a site of 15 000 nodes fits.
 pub const BOUNDS: Bounds = Bounds { bytes: 16 << 20, nodes: 2_000_000, depth: 64 };
 
 /// A file of documents.

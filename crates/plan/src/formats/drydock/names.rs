@@ -37,9 +37,9 @@ impl Names {
             if is_ignored_region || (is_second && refuse_second(envelope, told)) {
                 continue;
             }
-            let name = free(kubernetes(envelope.name), envelope.kind, &mut taken);
+            let name = free(&kubernetes(envelope.name), envelope.kind, &mut taken);
             if name != envelope.name {
-                names.tell_renamed(envelope, &name, told);
+                Self::tell_renamed(envelope, &name, told);
             }
             names.by_place.insert((envelope.file.to_owned(), envelope.at), name.clone());
             names.by_name.entry(key).or_insert(name);
@@ -79,7 +79,7 @@ impl Names {
         networks.map(|((_, old), new)| (old.as_str(), new.as_str()))
     }
 
-    fn tell_renamed(&self, envelope: &Envelope<'_>, name: &str, told: &Told) {
+    fn tell_renamed(envelope: &Envelope<'_>, name: &str, told: &Told) {
         let (kind, old) = (envelope.kind.text(), envelope.name);
         let message = if envelope.kind == Kind::BaremetalNode {
             format!("the node `{old:.100}` is called `{name:.100}` now, and so is its host")
@@ -111,11 +111,12 @@ pub(super) fn kubernetes(name: &str) -> String {
     if labels.is_empty() { "unnamed".to_owned() } else { labels.join(".") }
 }
 
-fn free(name: String, kind: Kind, taken: &mut BTreeSet<(Kind, String)>) -> String {
+fn free(name: &str, kind: Kind, taken: &mut BTreeSet<(Kind, String)>) -> String {
     let numbered = |number: usize| {
-        if number == 1 { name.clone() } else { format!("{}-{number}", &name[..name.len().min(LENGTH - 8)]) }
+        if number == 1 { name.to_owned() } else { format!("{}-{number}", &name[..name.len().min(LENGTH - 8)]) }
     };
-    let free = (1..).map(numbered).find(|name| !taken.contains(&(kind, name.clone()))).unwrap_or_default();
+    let free =
+        (1..=taken.len() + 1).map(numbered).find(|name| !taken.contains(&(kind, name.clone()))).unwrap_or_default();
     taken.insert((kind, free.clone()));
     free
 }

@@ -26,7 +26,7 @@ pub(super) fn network<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -
         dhcp_relay: fields.map(scope, "dhcp_relay").map(|fields| relay(scope, fields)),
         route_domain: fields.text(scope, "routedomain"),
         routes: fields.list(scope, "routes").into_iter().filter_map(|field| route(scope, field)).collect(),
-        ranges: fields.list(scope, "ranges").into_iter().filter_map(|field| range(scope, field)).collect(),
+        ranges: fields.list(scope, "ranges").into_iter().filter_map(|field| range(scope, &field)).collect(),
         unmanaged: labels.contains_key(NOT_CONFIGURED),
         labels,
     };
@@ -72,7 +72,7 @@ fn route<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Route> {
 }
 
 /// Types are free text in drydock, and it does nothing with those that it does not know.
-fn range<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<IpRange> {
+fn range<'a>(scope: &Scope<'a>, field: &Field<'a>) -> Option<IpRange> {
     let fields = scope.fields(field.clone())?;
     let [type_, start, end] = ["type", "start", "end"].map(|key| fields.text(scope, key));
     fields.close(scope);
@@ -84,7 +84,7 @@ fn range<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<IpRange> {
     };
     let range = type_.zip(start).zip(end).map(|((type_, start), end)| IpRange { type_, start, end });
     if range.is_none() {
-        scope.no_place(&field, "a range has a start, an end, and one of the types static, dhcp and reserved");
+        scope.no_place(field, "a range has a start, an end, and one of the types static, dhcp and reserved");
     }
     range
 }

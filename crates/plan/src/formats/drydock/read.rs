@@ -38,7 +38,7 @@ impl Told {
             return;
         }
         let place = at.map(|at| Place { file: file.to_owned(), line: at.line, column: at.column });
-        self.findings.borrow_mut().push(Finding { place, object, ..finding });
+        self.findings.borrow_mut().push(Finding { object, place, ..finding });
     }
 
     pub(super) fn has_errors(&self) -> bool {

@@ -18,17 +18,17 @@ pub(super) fn storage<'a>(scope: &Scope<'a>, fields: Fields<'a>) -> Storage {
     storage
 }
 
-/// An entry that takes away what a parent has needs no content.
-fn content<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Option<Fields<'a>>> {
-    if name.starts_with('!') && field.is_null() {
-        return Some(None);
-    }
-    scope.fields(field).map(Some)
+/// Whether an entry only takes away what a parent has: that needs no content.
+fn is_removal(name: &str, field: &Field<'_>) -> bool {
+    name.starts_with('!') && field.is_null()
 }
 
 fn disk<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Disk> {
     let mut disk = Disk { name: name.to_owned(), ..Disk::default() };
-    let Some(fields) = content(scope, name, field)? else { return Some(disk) };
+    if is_removal(name, &field) {
+        return Some(disk);
+    }
+    let fields = scope.fields(field)?;
     disk.labels = fields.get("labels").map(|field| scope.pairs(field)).unwrap_or_default();
     disk.volume_group = fields.inheritable(scope, "volume_group");
     let partitions = fields.get("partitions");
@@ -75,7 +75,10 @@ fn partition<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Partition> {
 
 fn volume_group<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<VolumeGroup> {
     let mut group = VolumeGroup { name: name.to_owned(), ..VolumeGroup::default() };
-    let Some(fields) = content(scope, name, field)? else { return Some(group) };
+    if is_removal(name, &field) {
+        return Some(group);
+    }
+    let fields = scope.fields(field)?;
     group.uuid = fields.inheritable(scope, "vg_uuid");
     let volumes = fields.list(scope, "logical_volumes");
     group.logical_volumes = volumes.into_iter().filter_map(|field| logical_volume(scope, field)).collect();
@@ -114,9 +117,9 @@ fn filesystem<'a>(scope: &Scope<'a>, fields: Fields<'a>, is_closed: bool) -> Fil
         label: text("fs_label"),
     };
     if is_closed {
-        fields.close(scope)
+        fields.close(scope);
     } else {
-        fields.open(scope)
+        fields.open(scope);
     }
     filesystem
 }
