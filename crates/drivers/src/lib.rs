@@ -3,6 +3,7 @@
 pub mod bmc;
 pub mod docker;
 pub mod error;
+pub mod ipmi;
 mod reason;
 pub mod redfish;
 

@@ -171,8 +171,18 @@ impl Connection {
         Ok(Operation(self))
     }
 
-    /// Sends what the session has to send, without waiting: a datagram that does not fit the socket's buffer now is lost
-    /// as if the network had lost it.
+    /// Sends what the session has to send. What the network remarked on earlier datagrams comes as an error of this one,
+    /// which is then not sent: so it is tried once more.
+    async fn send(&mut self) -> (io::Result<()>, Option<String>) {
+        let (Some(datagram), Some(socket)) = (self.session.outgoing(), &self.socket) else { return (Ok(()), None) };
+        match socket.send(datagram).await {
+            Err(error) if is_passing(&error) => (socket.send(datagram).await.map(|_| ()), Some(error.to_string())),
+            sent => (sent.map(|_| ()), None),
+        }
+    }
+
+    /// Says the last words, where nobody can wait: a datagram that does not fit the socket's buffer now is lost, as if the
+    /// network had lost it.
     fn flush(&mut self) -> io::Result<()> {
         match (self.session.outgoing(), &self.socket) {
             (Some(datagram), Some(socket)) => socket.try_send(datagram).map(|_| ()),
@@ -212,9 +222,12 @@ impl Operation<'_> {
         let connection = &mut *self.0;
         let mut remark = None;
         loop {
-            match connection.flush() {
-                Err(error) if !is_passing(&error) => return Err(connection.cannot_send(error)),
-                sent => remark = sent.err().map(|error| error.to_string()).or(remark),
+            let (sent, remarked) = connection.send().await;
+            remark = remarked.or(remark);
+            match sent {
+                Err(error) if is_passing(&error) => remark = Some(error.to_string()),
+                Err(error) => return Err(connection.cannot_send(error)),
+                Ok(()) => {}
             }
             match progress {
                 Ok(Progress::Waiting) => {}

@@ -211,8 +211,30 @@ impl SelEvent {
 impl Client {
     /// The log's entries, oldest first, at most `limit`. Entries that are written meanwhile may be among them.
     pub async fn sel(&self, limit: usize) -> Result<Vec<SelEntry>, Error> {
+        self.sel_from(FIRST, limit).await
+    }
+
+    /// The newest entries, oldest first, at most `limit`. Where the BMC numbers its entries one by one, as nearly all do,
+    /// the older ones are not read.
+    pub async fn newest_sel(&self, limit: usize) -> Result<Vec<SelEntry>, Error> {
+        let newest = match self.run(&GetSelEntry { id: LAST }).await {
+            Err(Error::Completion { code: CompletionCode::NOT_PRESENT, .. }) => return Ok(Vec::new()),
+            result => result?.1,
+        };
+        let before = u16::try_from(limit.saturating_sub(1)).unwrap_or(u16::MAX);
+        let mut entries = match newest.id.checked_sub(before) {
+            Some(first) if first > FIRST => self.sel_from(first, limit).await?,
+            _ => Vec::new(),
+        };
+        if entries.is_empty() {
+            entries = self.sel_from(FIRST, MAX_ENTRIES).await?;
+        }
+        entries.drain(..entries.len().saturating_sub(limit));
+        Ok(entries)
+    }
+
+    async fn sel_from(&self, mut id: u16, limit: usize) -> Result<Vec<SelEntry>, Error> {
         let mut entries = Vec::new();
-        let mut id = FIRST;
         while entries.len() < limit.min(MAX_ENTRIES) {
             let (next, entry) = match self.run(&GetSelEntry { id }).await {
                 // The log is empty, or was cleared while it was read.
