@@ -3,9 +3,11 @@
 //! Everything here is pure and synchronous. The operator, `slipway check`, `slipway plan` and the tests share it.
 
 pub mod container_service;
+pub mod design;
 pub mod duration;
 pub mod finding;
 pub mod formats;
 pub mod node;
+pub mod rollout;
 
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, Place, Severity};

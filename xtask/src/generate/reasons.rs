@@ -19,6 +19,7 @@ const OTHER_WORDS: &[&str] = &[
     // Kinds.
     "ConfigMap",
     "ContainerService",
+    "Design",
     "Node",
     "Secret",
     // What Kubernetes and Docker call things.
@@ -63,6 +64,8 @@ const OTHER_WORDS: &[&str] = &[
     "ShutDown",
     "Unknown",
     "VirtualMedia",
+    // The name of a rule; its code is DD1008.
+    "Hugepages",
     // States of containers, in `status.unhealthy[].state`.
     "Created",
     "Missing",

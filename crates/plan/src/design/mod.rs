@@ -1,0 +1,28 @@
+//! Design: from a site as it is written to the effective model of each of its Nodes, and to all that is wrong with it.
+//!
+//! [`Compiler`] keeps a site compiled while it changes; [`files::SiteFiles`] reads sites from text, with line and column.
+//! What a value means and which rules hold follows Airship drydock, whose errors are listed as divergences in the
+//! migration guide; each rule is an entry of [`rules::RULES`].
+
+pub mod boot_action;
+mod compiler;
+mod explain;
+pub mod files;
+pub mod filter;
+mod inherit;
+mod kernel;
+mod locate;
+pub mod model;
+mod node;
+mod profile;
+pub mod rules;
+mod site;
+pub mod size;
+pub mod source;
+mod validate;
+
+pub use compiler::{Compiler, shared_addresses};
+pub use explain::Explanation;
+pub use model::{NodeModel, Origin, SiteModel, Sourced, Text};
+pub use rules::{RULES, Rule};
+pub use source::{DesignSource, NodeSource};

@@ -1,0 +1,341 @@
+//! What is compiled: the parts of a Design and its Nodes, read so that one broken field hides nothing else.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
+use slipway_api::design::{DesignSpec, IncludeSource, NodeDesign};
+
+use super::model::Text;
+use super::rules::Check;
+use crate::finding::Finding;
+
+/// Fields of one object that are looked at after they turned out to be broken.
+const BROKEN_FIELDS: usize = 200;
+
+/// Bytes up to which `kubectl apply` keeps an object in an annotation (`TotalAnnotationSizeLimitB` of apimachinery).
+const APPLY_LIMIT: usize = 256 << 10;
+/// Bytes that etcd takes in one request by default.
+const OBJECT_LIMIT: usize = 3 << 19;
+
+/// A Design, or a part that it includes.
+#[derive(Clone, Debug, Default)]
+pub struct DesignSource {
+    /// `Design/lab`, or `ConfigMap/lab-racks` for an included one.
+    pub object: String,
+    /// Field path of the parts in the object: `spec`, or nothing for text of a ConfigMap.
+    pub base: String,
+    /// The parts.
+    pub spec: Arc<DesignSpec>,
+    /// What was broken and left out.
+    pub broken: Broken,
+}
+
+/// A Node, as far as its Design is concerned.
+#[derive(Clone, Debug, Default)]
+pub struct NodeSource {
+    /// Name of the Node.
+    pub name: Text,
+    /// Labels of the object.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// Its place in the Design and its overrides.
+    pub design: Arc<NodeDesign>,
+    /// `spec.bmc.address`, if the Node names its BMC itself.
+    pub bmc_address: Option<String>,
+    /// Whether it names the credentials too.
+    pub has_bmc_credentials: bool,
+    /// What was broken and left out.
+    pub broken: Broken,
+}
+
+/// What could not be read of an object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Broken {
+    findings: Vec<Finding>,
+    /// `networks/mgmt` for a part that was left out: it is no undefined reference to name it.
+    parts: HashSet<String>,
+    /// For lists with items left out: which, by their number in the object.
+    left_out: BTreeMap<String, BTreeSet<usize>>,
+}
+
+impl Broken {
+    /// What is wrong.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Whether a field was written and could not be read.
+    pub(super) fn has_field(&self, path: &str) -> bool {
+        self.findings.iter().any(|finding| finding.path == path)
+    }
+
+    /// Whether a part was written and could not be read.
+    pub(super) fn has_part(&self, list: &str, name: &str) -> bool {
+        !self.parts.is_empty() && self.parts.contains(&format!("{list}/{name}"))
+    }
+
+    /// The field path in the object as it was written, from the one in the object as it was read.
+    pub(super) fn written(&self, path: String) -> String {
+        if self.left_out.is_empty() {
+            return path;
+        }
+        let mut written = String::with_capacity(path.len());
+        for piece in path.split_inclusive(']') {
+            match piece.split_once('[').and_then(|(list, index)| Some((list, index.strip_suffix(']')?.parse().ok()?))) {
+                Some((list, index)) => {
+                    written.push_str(list);
+                    let index = self.written_index(&written, index);
+                    let _ = write!(written, "[{index}]");
+                }
+                None => written.push_str(piece),
+            }
+        }
+        written
+    }
+
+    fn written_index(&self, list: &str, index: usize) -> usize {
+        let mut written = index;
+        for left_out in self.left_out.get(list).into_iter().flatten() {
+            if *left_out > written {
+                break;
+            }
+            written += 1;
+        }
+        written
+    }
+}
+
+impl DesignSource {
+    /// A Design from its `spec`.
+    pub fn of_design(name: &str, spec: &Value) -> Self {
+        let object = format!("Design/{name}");
+        let (spec, broken) = read(spec, &object, "spec");
+        Self { object, base: "spec".to_owned(), spec: Arc::new(spec), broken }
+    }
+
+    /// An included part from the content of a ConfigMap's key.
+    pub fn of_config_map(name: &str, content: &Value) -> Self {
+        let object = format!("ConfigMap/{name}");
+        let (spec, broken) = read(content, &object, "");
+        Self { object, base: String::new(), spec: Arc::new(spec), broken }
+    }
+
+    /// A Design that an API server has accepted.
+    pub fn of_spec(name: &str, spec: Arc<DesignSpec>) -> Self {
+        Self { object: format!("Design/{name}"), base: "spec".to_owned(), spec, broken: Broken::default() }
+    }
+
+    /// Says so if the object of `bytes` bytes is too large to be applied or stored.
+    #[must_use]
+    pub fn of_size(mut self, bytes: usize) -> Self {
+        let found = if bytes > OBJECT_LIMIT {
+            Some((Check::ObjectTooLarge, OBJECT_LIMIT, "stores"))
+        } else if bytes > APPLY_LIMIT {
+            Some((Check::ObjectLarge, APPLY_LIMIT, "takes from `kubectl apply`"))
+        } else {
+            None
+        };
+        if let Some((check, limit, does)) = found {
+            let message = format!("the object has {bytes} bytes; an API server {does} at most {limit}");
+            self.broken.findings.push(check.at(&self.object, self.base.clone(), message));
+        }
+        self
+    }
+}
+
+impl NodeSource {
+    /// A Node from its object.
+    pub fn of_object(object: &Value) -> Self {
+        let metadata = object.get("metadata");
+        let name = metadata.and_then(|metadata| metadata.get("name")).and_then(Value::as_str).unwrap_or_default();
+        let labels = metadata.and_then(|metadata| metadata.get("labels")).and_then(Value::as_object);
+        let labels = labels.into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())));
+        let spec = object.get("spec").unwrap_or(&Value::Null);
+        let bmc = spec.get("bmc");
+        let (design, broken) = read(spec, &format!("Node/{name}"), "spec");
+        Self {
+            name: name.into(),
+            labels: Arc::new(labels.collect()),
+            design: Arc::new(design),
+            bmc_address: bmc.and_then(|bmc| bmc.get("address")).and_then(Value::as_str).map(str::to_owned),
+            has_bmc_credentials: bmc.is_some_and(|bmc| bmc.get("credentials").is_some()),
+            broken,
+        }
+    }
+}
+
+/// The Design with all that it includes, itself first, and what is wrong with the includes.
+pub fn with_includes(
+    root: DesignSource,
+    find: &dyn Fn(&IncludeSource) -> Result<DesignSource, String>,
+) -> (Vec<DesignSource>, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let mut seen: HashSet<String> = HashSet::from([root.object.clone()]);
+    let mut sources = vec![root];
+    let mut next = 0;
+    while next < sources.len() {
+        let (object, base, spec) =
+            (sources[next].object.clone(), sources[next].base.clone(), sources[next].spec.clone());
+        for (index, include) in spec.include.iter().enumerate() {
+            let path = join(&base, &format!("include[{index}]"));
+            match find(include) {
+                Err(reason) => findings.push(Check::IncludeMissing.at(&object, path, reason)),
+                Ok(source) if !seen.insert(source.object.clone()) => {
+                    let message = format!("{} is a part of this site already", source.object);
+                    findings.push(Check::IncludeTwice.at(&object, path, message));
+                }
+                Ok(source) => sources.push(source),
+            }
+        }
+        next += 1;
+    }
+    (sources, findings)
+}
+
+pub(super) fn join(base: &str, path: &str) -> String {
+    if base.is_empty() { path.to_owned() } else { format!("{base}.{path}") }
+}
+
+/// Reads a value. What is broken is left out and told, so that the rest can be looked at.
+fn read<T: DeserializeOwned + Default>(value: &Value, object: &str, base: &str) -> (T, Broken) {
+    if value.is_null() {
+        return (T::default(), Broken::default());
+    }
+    match T::deserialize(value) {
+        Ok(read) => (read, Broken::default()),
+        Err(_) => salvage(value.clone(), object, base),
+    }
+}
+
+fn salvage<T: DeserializeOwned + Default>(mut value: Value, object: &str, base: &str) -> (T, Broken) {
+    let mut broken = Broken::default();
+    for _ in 0..BROKEN_FIELDS {
+        let error = match serde_path_to_error::deserialize::<_, T>(&value) {
+            Ok(read) => return (read, broken),
+            Err(error) => error,
+        };
+        let steps: Vec<Segment> = error.path().iter().cloned().collect();
+        let message = error.inner().to_string();
+        if !broken.leave_out(&mut value, &steps, &message, object, base) {
+            return (T::default(), broken);
+        }
+    }
+    (T::default(), broken)
+}
+
+impl Broken {
+    /// Takes the broken field out of the value and notes it. False if nothing is left to read.
+    fn leave_out(&mut self, value: &mut Value, steps: &[Segment], message: &str, object: &str, base: &str) -> bool {
+        let unknown = quoted_after(message, "unknown field ");
+        let mut keys: Vec<Step> = steps.iter().filter_map(Step::of).collect();
+        if let Some(field) = unknown
+            && keys.last() != Some(&Step::Key(field.to_owned()))
+        {
+            keys.push(Step::Key(field.to_owned()));
+        }
+        // A variant's name is a key of the value; what is no key of it is not there to take out.
+        while !keys.is_empty() && lookup(value, &keys).is_none() {
+            keys.pop();
+        }
+        let path = self.written_path(base, &keys);
+        // A field that is missing because it was left out has been told.
+        let missing = quoted_after(message, "missing field ").map(|field| join(&path, field));
+        if !missing.is_some_and(|field| self.has_field(&field)) {
+            let (message, hint) = in_plain_words(message, lookup(value, &keys));
+            let finding = Check::InvalidField.at(object, path, message);
+            self.findings.push(match hint {
+                Some(hint) => finding.hint(hint),
+                None => finding,
+            });
+        }
+        let Some((last, parents)) = keys.split_last() else { return false };
+        let written_list = self.written_path(base, parents);
+        let Some(parent) = lookup_mut(value, parents) else { return false };
+        match (parent, last) {
+            (Value::Object(map), Step::Key(key)) => map.remove(key).is_some(),
+            (Value::Array(items), Step::Index(index)) if *index < items.len() => {
+                let item = items.remove(*index);
+                let name = item.get("name").and_then(Value::as_str);
+                if let (Some(name), Some(Step::Key(list))) = (name, parents.last()) {
+                    self.parts.insert(format!("{list}/{name}"));
+                }
+                let written = self.written_index(&written_list, *index);
+                self.left_out.entry(written_list).or_default().insert(written);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn written_path(&self, base: &str, keys: &[Step]) -> String {
+        let mut path = base.to_owned();
+        for key in keys {
+            match key {
+                Step::Key(key) => path = join(&path, key),
+                Step::Index(index) => {
+                    let index = self.written_index(&path, *index);
+                    let _ = write!(path, "[{index}]");
+                }
+            }
+        }
+        path
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl Step {
+    fn of(segment: &Segment) -> Option<Self> {
+        match segment {
+            Segment::Seq { index } => Some(Self::Index(*index)),
+            Segment::Map { key } => Some(Self::Key(key.clone())),
+            Segment::Enum { variant } => Some(Self::Key(variant.clone())),
+            Segment::Unknown => None,
+        }
+    }
+}
+
+fn lookup<'v>(value: &'v Value, keys: &[Step]) -> Option<&'v Value> {
+    keys.iter().try_fold(value, |value, key| match key {
+        Step::Key(key) => value.get(key),
+        Step::Index(index) => value.get(index),
+    })
+}
+
+fn lookup_mut<'v>(value: &'v mut Value, keys: &[Step]) -> Option<&'v mut Value> {
+    keys.iter().try_fold(value, |value, key| match key {
+        Step::Key(key) => value.get_mut(key),
+        Step::Index(index) => value.get_mut(index),
+    })
+}
+
+fn quoted_after<'m>(message: &'m str, words: &str) -> Option<&'m str> {
+    message.strip_prefix(words)?.strip_prefix('`')?.split('`').next()
+}
+
+/// serde's message in the words of other findings, with a hint where there is one.
+fn in_plain_words(message: &str, value: Option<&Value>) -> (String, Option<String>) {
+    if let Some(field) = quoted_after(message, "unknown field ") {
+        let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+        let hint = match crate::formats::compose::nearest(field, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the fields are {}", known.join(", ")),
+        };
+        return (format!("`{field:.100}` is not a field here"), Some(hint));
+    }
+    if let Some(field) = quoted_after(message, "missing field ") {
+        return (format!("`{field}` is missing"), None);
+    }
+    let is_text_wanted = message.ends_with("expected a string");
+    let hint = value.filter(|value| is_text_wanted && (value.is_boolean() || value.is_number()));
+    let hint = hint.map(|value| format!("write \"{value}\""));
+    let message: String = message.chars().take(300).collect();
+    (message, hint)
+}

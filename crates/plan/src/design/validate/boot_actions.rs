@@ -1,0 +1,119 @@
+//! Boot actions without any Node: assets, packages, permissions.
+
+use slipway_api::design::{Asset, AssetType, NodeFilterSet, PipelineStep};
+
+use super::Spot;
+use crate::design::boot_action;
+use crate::design::rules::Check;
+use crate::design::site::Site;
+use crate::finding::Finding;
+
+pub(super) fn check(site: &Site, findings: &mut Vec<Finding>) {
+    for (name, at) in &site.boot_actions.all {
+        let Some((object, path)) = site.boot_actions.place(site, name) else { continue };
+        let (spot, action) = (Spot { object, path }, site.boot_action(*at));
+        for (index, asset) in action.assets.iter().enumerate() {
+            let spot = Spot { object: spot.object.clone(), path: format!("{}.assets[{index}]", spot.path) };
+            match asset.type_ {
+                AssetType::PackageList => packages(asset, &spot, findings),
+                AssetType::File | AssetType::Unit => file(asset, &spot, findings),
+            }
+        }
+        if let Some(filter) = &action.node_filter {
+            racks(site, filter, "nodeFilter", &spot, findings);
+        }
+    }
+}
+
+/// Racks that a filter names.
+pub(super) fn racks(site: &Site, filter: &NodeFilterSet, field: &str, spot: &Spot, findings: &mut Vec<Finding>) {
+    for (number, filter) in filter.filters.iter().enumerate() {
+        for (index, rack) in filter.racks.iter().enumerate() {
+            // A rack that nothing defines is told where Nodes name it.
+            if !site.racks.all.is_empty() && !site.racks.knows(site, rack) {
+                let message = format!("rack `{rack:.100}` is not defined");
+                let field = format!("{field}.filters[{number}].racks[{index}]");
+                findings.push(spot.find(Check::UndefinedHarmless, &field, message));
+            }
+        }
+    }
+}
+
+fn packages(asset: &Asset, spot: &Spot, findings: &mut Vec<Finding>) {
+    if asset.packages.is_empty() && asset.location.is_none() {
+        findings.push(spot.find(
+            Check::PackagesMissing,
+            "packages",
+            "a package list has neither packages nor a location",
+        ));
+    }
+    for (index, package) in asset.packages.iter().enumerate() {
+        let version = package.version.as_deref().unwrap_or_default();
+        if !version.is_empty() && !is_version(version) {
+            let message = format!("{}: `{version:.100}` is not [epoch:]upstream-revision", package.name);
+            findings.push(spot.find(Check::PackageVersion, &format!("packages[{index}].version"), message));
+        }
+    }
+}
+
+/// `[epoch:]upstream-revision`, as drydock wants it: with a revision (deb-version(7)).
+fn is_version(version: &str) -> bool {
+    let without_epoch =
+        version.split_once(':').filter(|(epoch, _)| !epoch.is_empty() && epoch.bytes().all(|b| b.is_ascii_digit()));
+    let rest = without_epoch.map_or(version, |(_, rest)| rest);
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".+~".contains(c);
+    rest.rsplit_once('-').is_some_and(|(upstream, revision)| {
+        !upstream.is_empty()
+            && !revision.is_empty()
+            && upstream.chars().all(|c| is_allowed(c) || c == '-')
+            && revision.chars().all(is_allowed)
+    })
+}
+
+fn file(asset: &Asset, spot: &Spot, findings: &mut Vec<Finding>) {
+    match asset.path.as_deref() {
+        Some(path) if path.len() > 1 && path.starts_with('/') => {}
+        Some(path) => {
+            let message = format!("`{path:.200}` is not an absolute path");
+            findings.push(spot.find(Check::AssetIncomplete, "path", message));
+        }
+        None => findings.push(spot.find(Check::AssetIncomplete, "path", "there is no path")),
+    }
+    if asset.data.is_none() && asset.location.is_none() {
+        findings.push(spot.find(Check::AssetIncomplete, "data", "there is neither data nor a location"));
+    }
+    if let Some(mode) = asset.permissions.as_deref().filter(|mode| !is_mode(mode)) {
+        let message = format!("`{mode}` is not an octal file mode");
+        findings.push(spot.find(Check::AssetPermissions, "permissions", message));
+    }
+    if asset.location_pipeline.iter().any(|step| *step != PipelineStep::Template) {
+        let message = "only Template can be done to a location";
+        findings.push(spot.find(Check::PipelineFails, "locationPipeline", message));
+    }
+    // What comes before the first template is the same on every Node.
+    let until_template = asset.data_pipeline.iter().copied().take_while(|step| *step != PipelineStep::Template);
+    if let Some(data) = &asset.data
+        && let Err(reason) = boot_action::fixed(data.clone().into_bytes(), until_template)
+    {
+        findings.push(spot.find(Check::PipelineFails, "data", reason));
+    }
+}
+
+fn is_mode(mode: &str) -> bool {
+    (3..=4).contains(&mode.len()) && mode.bytes().all(|b| (b'0'..=b'7').contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        for good in ["3.2.1-1", "1:2.3-4ubuntu1~22.04", "2.0+git-rc1-3"] {
+            assert!(is_version(good), "{good}");
+        }
+        for bad in ["2.3", ":)", "1:2.3", "-1", "1.0-", "a b-1", "x:1-1"] {
+            assert!(!is_version(bad), "{bad}");
+        }
+    }
+}

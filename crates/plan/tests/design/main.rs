@@ -1,0 +1,10 @@
+//! Designs, seen from outside: what a site compiles to, what is wrong with it and where.
+
+mod boot_actions;
+mod compiled;
+mod hostile;
+mod incremental;
+mod inheritance;
+mod large;
+mod rules;
+mod support;

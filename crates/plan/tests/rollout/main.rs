@@ -1,0 +1,4 @@
+//! Order and budgets of rollouts: single rules, and random sites with faults and restarts.
+
+mod properties;
+mod rules;
