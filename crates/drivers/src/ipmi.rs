@@ -31,7 +31,7 @@ use crate::reason::Reason;
 /// Deadline of a look or a command.
 const LOOK: Duration = Duration::from_secs(30);
 /// Deadline of what takes many commands.
-const INVENTORY: Duration = Duration::from_secs(60);
+const INVENTORY: Duration = Duration::from_mins(1);
 /// Longest text of a BMC that goes on, in characters.
 const MAX_TEXT: usize = 128;
 /// The id by which Get SEL Entry gives the newest one (IPMI 2.0 §31.5).

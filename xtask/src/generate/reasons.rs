@@ -23,6 +23,7 @@ const OTHER_WORDS: &[&str] = &[
     "Node",
     "Secret",
     // What Kubernetes and Docker call things.
+    "Chassis",
     "CheckDuplicate",
     "Container",
     "DoesNotExist",

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Bmc, BmcAddress, ConnectBmc, Login, reasons};
-use crate::{DriverError, redfish};
+use super::{Bmc, BmcAddress, ConnectBmc, Login};
+use crate::{DriverError, ipmi, redfish};
 
 /// Makes sessions of addresses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,18 +16,16 @@ impl ConnectBmc for Factory {
     async fn reach(&self, address: &BmcAddress) -> Result<(), DriverError> {
         match address {
             BmcAddress::Redfish { url, trust, .. } => redfish::reach(url, trust).await,
-            BmcAddress::Ipmi { .. } => Err(unspoken(address)),
+            BmcAddress::Ipmi { host, port, .. } => ipmi::reach(host, *port).await,
         }
     }
 
     async fn bmc(&self, address: &BmcAddress, login: &Login) -> Result<Arc<dyn Bmc>, DriverError> {
         match address {
             BmcAddress::Redfish { url, system, trust } => redfish::connect(url, system.as_deref(), trust, login).await,
-            BmcAddress::Ipmi { .. } => Err(unspoken(address)),
+            BmcAddress::Ipmi { host, port, minimum_suite } => {
+                Ok(Arc::new(ipmi::Ipmi::connect(host, *port, *minimum_suite, login).await?))
+            }
         }
     }
-}
-
-fn unspoken(address: &BmcAddress) -> DriverError {
-    reasons::UNSUPPORTED.error(format!("this version of Slipway does not speak what {address} needs"))
 }

@@ -62,7 +62,7 @@ fn renamed(text: &str, old: &str, new: &str) -> String {
         };
         let is_whole = |tail: &&str| !tail.starts_with(|c: char| c.is_alphanumeric() || c == '_');
         if let Some(after) = dotted.filter(is_whole).or_else(|| quoted('\'')).or_else(|| quoted('"')) {
-            result.push_str(&format!("['{new}']"));
+            result.extend(["['", new, "']"]);
             rest = after;
         }
     }

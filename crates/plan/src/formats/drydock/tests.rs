@@ -302,7 +302,8 @@ fn much_metadata_goes_to_a_config_map() {
 fn hostile_files() {
     let deep = format!("{}{}", "[".repeat(3000), "]".repeat(3000));
     let large = "a: b\n".repeat(4 << 20);
-    let wide = deckhand("HostProfile", &format!("{{{}}}", (0..5000).map(|n| format!("x{n}: 1, ")).collect::<String>()));
+    let keys: Vec<_> = (0..5000).map(|n| format!("x{n}: 1")).collect();
+    let wide = deckhand("HostProfile", &format!("{{{}}}", keys.join(", ")));
     for (name, text) in [("deep", &deep), ("large", &large)] {
         let imported = imported(text);
         assert_eq!(imported.findings[0].code, codes::TOO_LARGE, "{name}");
