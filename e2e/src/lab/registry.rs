@@ -127,13 +127,18 @@ impl Registry {
         let repository = self.reference(repository);
         let options = TagImageOptionsBuilder::default().repo(&repository).tag(tag).build();
         docker.tag_image(image.reference(), Some(options)).await?;
-        let login = DockerCredentials {
-            username: Some(USER.to_owned()),
-            password: Some(PASSWORD.to_owned()),
-            ..DockerCredentials::default()
-        };
-        let options = PushImageOptionsBuilder::default().tag(tag).build();
-        docker.push_image(&repository, Some(options), Some(login)).try_collect::<Vec<_>>().await?;
+        // The engine gives a busy registry 15 s.
+        eventually("the registry to take an image", Duration::from_mins(2), || async {
+            let login = DockerCredentials {
+                username: Some(USER.to_owned()),
+                password: Some(PASSWORD.to_owned()),
+                ..DockerCredentials::default()
+            };
+            let options = PushImageOptionsBuilder::default().tag(tag).build();
+            docker.push_image(&repository, Some(options), Some(login)).try_collect::<Vec<_>>().await?;
+            Ok(())
+        })
+        .await?;
         let full = self.reference(name);
         let digests = docker.inspect_image(&full).await?.repo_digests.unwrap_or_default();
         let digest = digests

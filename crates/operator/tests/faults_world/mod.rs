@@ -201,7 +201,11 @@ impl Operator {
     async fn reconcile(&self, docker: &FakeDocker, api: &Api, valid: &Valid, generation: i64) -> (Next, String) {
         let old = api.status();
         let mut observed = observe(self.hosts(), valid, generation, &old).await;
+        // This world has one clock, the engine's.
         observed.at = docker.now();
+        for host in observed.hosts.nodes.0.values_mut().filter_map(|node| node.host.as_mut()) {
+            host.clock_ahead = SignedDuration::ZERO;
+        }
         let plan = plan::plan(valid, generation, &observed.hosts.nodes, &observed.images, &old, observed.at);
         let woken = self.woken.clone();
         let wake = Arc::new(move || woken.notify_one());
