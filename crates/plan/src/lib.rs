@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure and synchronous. The operator, `slipway check`, `slipway plan` and the tests share it.
 
+pub mod cadence;
 pub mod container_service;
 pub mod design;
 pub mod duration;
@@ -9,5 +10,6 @@ pub mod finding;
 pub mod formats;
 pub mod node;
 pub mod rollout;
+pub mod why;
 
 pub use finding::{Finding, Place, Severity};

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use slipway_api::node::LoginStatus;
 use slipway_drivers::bmc::{Bmc, BmcAddress, CommandError, Delivered, Trust, reasons};
 use slipway_drivers::{Class, DriverError};
+use slipway_plan::cadence::{self, PERSON};
 use slipway_plan::node::bmc::plan::word;
 use slipway_plan::node::bmc::{BmcObserved, BmcStep, Failure, HealthLevel, Look, Security, Seen, Sent, summary};
 use tokio::sync::watch;
@@ -22,12 +23,8 @@ use crate::reconcile::requeue::{jitter, until};
 const QUIET: Duration = Duration::from_mins(6);
 /// BMCs have few sessions and drop them after a minute without use; ours is closed before.
 const IDLE: Duration = Duration::from_secs(45);
-/// Shortest and longest pause while a BMC does not answer.
+/// Shortest and longest pause after a command that failed; the shortest before a look is tried again.
 const AWAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
-/// While something is awaited of it, the longest.
-const AWAY_AWAITED: Duration = Duration::from_secs(15);
-/// What only a person can mend is looked at this often. Refused credentials are not tried again at all.
-const PERSON: Duration = Duration::from_mins(10);
 /// What a BMC tells of itself is asked for anew after this time.
 const DESCRIBE: Duration = Duration::from_hours(24);
 /// Deadlines, a little longer than the drivers' own.
@@ -421,10 +418,7 @@ impl Session {
         }
         match &state.seen {
             Seen::Away { needs_person: true, .. } => jitter(PERSON),
-            Seen::Away { since, .. } => {
-                let longest = if wish.awaited { AWAY_AWAITED } else { AWAY.1 };
-                jitter((until(now(), *since) / 4).clamp(AWAY.0, longest))
-            }
+            Seen::Away { since, .. } => jitter(cadence::bmc_away(until(now(), *since), wish.awaited)),
             Seen::Nothing => AWAY.0,
             Seen::Shown { .. } if !state.facts.complete && self.describe_tries > 0 => AWAY.0,
             Seen::Shown { .. } if wish.awaited => awaited(self.looks),

@@ -6,6 +6,7 @@ mod glob;
 mod import;
 mod input;
 mod ipmi;
+mod kubectl;
 mod logging;
 mod plan;
 mod report;
@@ -42,6 +43,7 @@ enum Command {
     Plan(plan::Args),
     Import(import::Args),
     Ipmi(Box<ipmi::Args>),
+    Why(Box<kubectl::why::Args>),
 }
 
 /// Runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => return plan::run(&args),
         Command::Import(args) => return import::run(args),
         Command::Ipmi(args) => return ipmi::run(*args),
+        Command::Why(args) => return kubectl::why::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use slipway_drivers::docker::{Address, Engine, Event, reasons};
 use slipway_drivers::{Class, DriverError};
+use slipway_plan::cadence;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -181,14 +182,9 @@ fn fault(reason: reasons::Reason, message: String) -> DriverError {
     DriverError::new(reason.class, reason.word, message)
 }
 
-/// The time until the next try: grows with the outage; with jitter and the deadline of a call it stays under a minute.
-/// Credentials that were refused are not tried often: some hosts lock out who does.
+/// The time until the next try.
 fn pause(class: Class, age: Duration) -> Duration {
-    let (least, most) = match class {
-        Class::Unreachable | Class::Transient | Class::Conflict => (1, 45),
-        Class::Denied | Class::Invalid => (5, 300),
-    };
-    (age / 8).clamp(Duration::from_secs(least), Duration::from_secs(most))
+    cadence::docker_away(age, matches!(class, Class::Denied | Class::Invalid))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use slipway_api::node_inventory::{NodeInventory, NodeInventorySpec};
 use slipway_api::{GROUP, Node, NodeStatus, VERSION};
 use slipway_drivers::bmc::{BmcAddress, Login, Password, Trust, reasons};
 use slipway_drivers::{Class, DriverError};
+use slipway_plan::cadence::CREDENTIALS;
 use slipway_plan::node::bmc::login::{MOST_TRIES, Try, may_try, refused};
 use slipway_plan::node::bmc::{self, Endpoint, Seen, Sent, Told, View, Wanted, summary};
 use slipway_plan::node::{Bmc, Facts, Host, Observed, Plan, Subject};
@@ -25,8 +26,6 @@ use crate::clock::now;
 use crate::error::Error;
 use crate::reconcile::{Cleanup, Next, Pass, Reference};
 
-/// Time between a refusal and the next try of the same credentials.
-const TRY_AGAIN: Duration = Duration::from_secs(15);
 /// Time between looks at a deletion that waits for a BMC.
 const DELETING: Duration = Duration::from_secs(2);
 
@@ -147,7 +146,7 @@ fn certificates(ca: &CaRef, inputs: &Inputs) -> Result<Vec<u8>, Error> {
 pub(super) fn next_try(session: &Bmc, now: Timestamp) -> Option<Timestamp> {
     let login = session.facts.login.as_ref()?;
     let again = (1..MOST_TRIES).contains(&login.tries) && matches!(session.view.seen, Seen::Away { .. });
-    again.then(|| now.checked_add(TRY_AGAIN).unwrap_or(now))
+    again.then(|| now.checked_add(CREDENTIALS).unwrap_or(now))
 }
 
 impl Nodes {
@@ -349,7 +348,7 @@ fn unusable(error: &Error, pass: &Pass<Node>) -> Seen {
 /// Whether the pause between two tries is over.
 fn rested(state: &BmcState) -> bool {
     match &state.seen {
-        Seen::Away { since, .. } => now().duration_since(*since).unsigned_abs() >= TRY_AGAIN,
+        Seen::Away { since, .. } => now().duration_since(*since).unsigned_abs() >= CREDENTIALS,
         _ => true,
     }
 }

@@ -4,25 +4,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
+use slipway_plan::cadence::{self, JITTER};
 
 use super::kind::Next;
 
 /// The slow look at what is as wanted.
 const RESYNC: Duration = Duration::from_mins(30);
-/// The slow look at what only a person can help.
-const PERSON: Duration = Duration::from_mins(10);
-/// Shortest and longest back-off.
-const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 
-/// When to look again. `failing_since` is when the failing condition became what it is: the back-off is a quarter of its
-/// age, so that it grows with the trouble, needs no counter and survives restarts.
+/// When to look again. `failing_since` is when the failing condition became what it is; the back-off grows with its age.
 pub fn after(next: Next, failing_since: Option<Timestamp>, now: Timestamp) -> Duration {
     match next {
         Next::Settled => jitter(RESYNC),
         Next::Again => Duration::ZERO,
         Next::At(time) => until(time, now),
         Next::Retry => jitter(backoff(failing_since, now)),
-        Next::Person => jitter(PERSON),
+        Next::Person => jitter(cadence::PERSON),
     }
 }
 
@@ -33,7 +29,7 @@ pub(super) fn action(next: Next, failing_since: Option<Timestamp>, now: Timestam
 
 fn backoff(failing_since: Option<Timestamp>, now: Timestamp) -> Duration {
     let age = failing_since.map_or(Duration::ZERO, |since| until(now, since));
-    (age / 4).clamp(RETRY.0, RETRY.1)
+    cadence::retry(age)
 }
 
 /// The time from one moment to another; none if it has passed.
@@ -43,7 +39,7 @@ pub fn until(time: Timestamp, now: Timestamp) -> Duration {
 
 /// Between 0.9 and 1.1 of a time, so that many objects do not act at once.
 pub fn jitter(time: Duration) -> Duration {
-    time.mul_f64(0.9 + 0.2 * fastrand::f64())
+    time.mul_f64(1.0 - JITTER + 2.0 * JITTER * fastrand::f64())
 }
 
 #[cfg(test)]
