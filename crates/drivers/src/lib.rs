@@ -4,8 +4,10 @@ pub mod bmc;
 pub mod docker;
 pub mod error;
 pub mod ipmi;
+pub mod mandate;
 mod reason;
 pub mod redfish;
 
 pub use error::{Class, DriverError};
+pub use mandate::Mandate;
 pub use reason::Reason;

@@ -1,7 +1,8 @@
 //! One leader: a Lease, taken and renewed with the resource version that was read.
 //!
 //! As client-go does it, an expiry is measured by how long this process has seen the lease unchanged, never by comparing
-//! clocks of two machines. A leader that cannot renew stops acting before any other may begin.
+//! clocks of two machines. A leader that cannot renew stops acting before any other may begin: its work is dropped, and its
+//! [`Mandate`] has ended, so that one that was frozen changes nothing when it wakes.
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
+use slipway_drivers::Mandate;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::Error;
@@ -66,14 +68,16 @@ pub struct Candidate {
     since: Instant,
     /// When the last successful renewal was begun.
     renewed: Instant,
+    /// Reaches as far as the lease may be relied upon.
+    mandate: Mandate,
 }
 
 impl Candidate {
     /// A candidate under a name that no other process has.
-    pub fn new(client: Client, namespace: &str, me: String) -> Self {
+    pub fn new(client: Client, namespace: &str, me: String, mandate: Mandate) -> Self {
         let now = Instant::now();
         let api = Api::namespaced(client, namespace);
-        Self { api, namespace: namespace.into(), me, seen: None, since: now, renewed: now }
+        Self { api, namespace: namespace.into(), me, seen: None, since: now, renewed: now, mandate }
     }
 
     /// Waits until the lease is ours.
@@ -115,12 +119,14 @@ impl Candidate {
                 Ok(Ok(false)) | Err(_) => break,
             };
         }
+        self.mandate.until(Instant::now());
         tracing::error!(holder = self.holder(), "the leader lease could not be renewed: all action stops");
         waits.role("lost the leader lease");
     }
 
     /// Gives the lease back, so that the next leader need not wait.
     pub async fn release(&mut self) {
+        self.mandate.until(Instant::now());
         let Some(mut lease) = self.seen.take() else { return };
         let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.me)) else {
             return;
@@ -160,6 +166,7 @@ impl Candidate {
             Ok(lease) => {
                 self.see(Some(lease));
                 self.renewed = begun;
+                self.mandate.until(begun + GIVE_UP);
                 Ok(true)
             }
             // Somebody wrote between our look and our write. What they wrote decides.

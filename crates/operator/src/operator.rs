@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use kube::Client;
 use slipway_api::{ContainerService, GROUP, Node, VERSION};
+use slipway_drivers::Mandate;
 use slipway_drivers::bmc::ConnectBmc;
 use slipway_drivers::docker::Connect;
 use tokio::task::JoinSet;
@@ -58,6 +59,8 @@ pub struct Operator {
     pub connect: Arc<dyn Connect>,
     /// Makes sessions of BMCs' addresses.
     pub connect_bmc: Arc<dyn ConnectBmc>,
+    /// Until when hosts and BMCs may be changed: what `connect` and `connect_bmc` make asks it. The lease sets it.
+    pub mandate: Mandate,
     /// Asks for the end.
     pub stop: CancellationToken,
 }
@@ -78,7 +81,8 @@ impl Operator {
             if !self.unless_stopped(self.prerequisites()).await {
                 break;
             }
-            let mut lease = Candidate::new(self.client.clone(), &self.settings.system_namespace, me.clone());
+            let mut lease =
+                Candidate::new(self.client.clone(), &self.settings.system_namespace, me.clone(), self.mandate.clone());
             if self.settings.leader_elect && !self.unless_stopped(lease.acquire(&self.waits)).await {
                 break;
             }

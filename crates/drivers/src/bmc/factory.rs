@@ -4,12 +4,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::mandated::Mandated;
 use super::{Bmc, BmcAddress, ConnectBmc, Login};
-use crate::{DriverError, ipmi, redfish};
+use crate::{DriverError, Mandate, ipmi, redfish};
 
 /// Makes sessions of addresses.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Factory;
+
+impl Factory {
+    /// Makes sessions that send commands under this mandate only.
+    pub fn under(self, mandate: Mandate) -> impl ConnectBmc {
+        Bound { factory: self, mandate }
+    }
+}
 
 #[async_trait]
 impl ConnectBmc for Factory {
@@ -27,5 +35,22 @@ impl ConnectBmc for Factory {
                 Ok(Arc::new(ipmi::Ipmi::connect(host, *port, *minimum_suite, login).await?))
             }
         }
+    }
+}
+
+struct Bound {
+    factory: Factory,
+    mandate: Mandate,
+}
+
+#[async_trait]
+impl ConnectBmc for Bound {
+    async fn reach(&self, address: &BmcAddress) -> Result<(), DriverError> {
+        self.factory.reach(address).await
+    }
+
+    async fn bmc(&self, address: &BmcAddress, login: &Login) -> Result<Arc<dyn Bmc>, DriverError> {
+        let bmc = self.factory.bmc(address, login).await?;
+        Ok(Arc::new(Mandated { bmc, mandate: self.mandate.clone() }))
     }
 }

@@ -1,6 +1,7 @@
 //! BMCs: a host's power, boot, inventory and health, whatever protocol its BMC speaks.
 
 mod factory;
+mod mandated;
 pub mod reasons;
 
 use std::fmt;

@@ -27,6 +27,7 @@ use super::errors::{self, CallError};
 use super::reasons;
 use super::text::printable;
 use super::wire;
+use crate::Mandate;
 
 /// The newest API version that this driver was written for, and the oldest that it works with: minor numbers of 1.x.
 const NEWEST_API: u32 = 51;
@@ -40,6 +41,10 @@ const MAX_MESSAGE: usize = 500;
 /// Reads are tried again when the connection broke: after these pauses.
 const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
+/// As many as the steps and looks of a busy host use at a time: a handshake costs the engine more than most calls. They are
+/// closed when they are not used for a minute.
+const IDLE_CONNECTIONS: usize = 32;
+
 /// Everything but what RFC 3986 leaves unreserved, and what image references are made of.
 const PLAIN: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':').remove(b'@');
@@ -50,6 +55,7 @@ const PLAIN_PATH: &AsciiSet = &PLAIN.remove(b'/');
 pub(super) struct Client {
     http: legacy::Client<Connector, Full<Bytes>>,
     peer: String,
+    mandate: Mandate,
     /// Minor version that is spoken; 0: not asked yet.
     api: AtomicU32,
     /// Seconds that the engine's clock is ahead of ours.
@@ -60,15 +66,15 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(connector: Connector, peer: String) -> Self {
+    pub(super) fn new(connector: Connector, peer: String, mandate: Mandate) -> Self {
         let slots = Semaphore::new(connector.calls_at_a_time());
         let dials = connector.guard();
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_mins(1))
-            .pool_max_idle_per_host(8)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(connector);
-        Self { http, peer, api: AtomicU32::new(0), ahead: AtomicI64::new(0), slots, _dials: dials }
+        Self { http, peer, mandate, api: AtomicU32::new(0), ahead: AtomicI64::new(0), slots, _dials: dials }
     }
 
     /// The minor version of the API that is spoken with this engine. Asked once.
@@ -273,6 +279,9 @@ impl Call<'_> {
                 },
             )?;
         request.headers_mut().extend(self.headers.clone());
+        if self.method != Method::GET {
+            self.client.mandate.check()?;
+        }
         let asked = Timestamp::now();
         let response = self.client.http.request(request).await;
         tracing::debug!(

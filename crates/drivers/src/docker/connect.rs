@@ -23,7 +23,7 @@ use super::engine::DockerEngine;
 use super::reasons;
 use super::ssh::Ssh;
 use super::{Address, Connect, Engine, tls};
-use crate::DriverError;
+use crate::{DriverError, Mandate};
 
 /// Until a connection stands, TLS included.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -39,13 +39,29 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Factory;
 
+impl Factory {
+    /// Makes engines that change things under this mandate only.
+    pub fn under(self, mandate: Mandate) -> impl Connect {
+        Bound(mandate)
+    }
+}
+
 #[async_trait]
 impl Connect for Factory {
+    async fn docker(&self, address: &Address) -> Result<Arc<dyn Engine>, DriverError> {
+        Bound(Mandate::default()).docker(address).await
+    }
+}
+
+struct Bound(Mandate);
+
+#[async_trait]
+impl Connect for Bound {
     async fn docker(&self, address: &Address) -> Result<Arc<dyn Engine>, DriverError> {
         let peer = format!("{address:?}");
         let route = Arc::new(Route::to(address)?);
         let connector = Connector { peer: peer.as_str().into(), route, wanted: CancellationToken::new() };
-        Ok(Arc::new(DockerEngine::new(Client::new(connector, peer))))
+        Ok(Arc::new(DockerEngine::new(Client::new(connector, peer, self.0.clone()))))
     }
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::ArgAction;
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use slipway_drivers::Mandate;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -101,9 +102,10 @@ async fn operate(args: Args) -> Result<()> {
         concurrency: args.concurrency,
         leader_elect: args.leader_elect,
     };
-    let connect = Arc::new(slipway_drivers::docker::Factory);
-    let connect_bmc = Arc::new(slipway_drivers::bmc::Factory);
-    let outcome = Operator { client, settings, waits, metrics, connect, connect_bmc, stop }.run().await;
+    let mandate = Mandate::default();
+    let connect = Arc::new(slipway_drivers::docker::Factory.under(mandate.clone()));
+    let connect_bmc = Arc::new(slipway_drivers::bmc::Factory.under(mandate.clone()));
+    let outcome = Operator { client, settings, waits, metrics, connect, connect_bmc, mandate, stop }.run().await;
     served.cancel();
     signals.abort();
     // Connections that somebody keeps open must not keep this process.

@@ -35,8 +35,8 @@ fn holder(api: &Fake) -> String {
 async fn a_leader_that_is_cut_off_stops_before_another_begins() {
     let api = Fake::default();
     let (client, cut) = api.cuttable();
-    let mut a = Candidate::new(client, "ns", "a".into());
-    let mut b = Candidate::new(api.client(), "ns", "b".into());
+    let mut a = Candidate::new(client, "ns", "a".into(), Mandate::default());
+    let mut b = Candidate::new(api.client(), "ns", "b".into(), Mandate::default());
     a.acquire(&Waits::default()).await;
     let leader = tokio::spawn(async move {
         a.hold(&Waits::default()).await;
@@ -62,7 +62,7 @@ async fn a_leader_that_is_cut_off_stops_before_another_begins() {
 async fn a_short_outage_costs_nothing() {
     let api = Fake::default();
     let (client, cut) = api.cuttable();
-    let mut a = Candidate::new(client, "ns", "a".into());
+    let mut a = Candidate::new(client, "ns", "a".into(), Mandate::default());
     a.acquire(&Waits::default()).await;
     let leader = tokio::spawn(async move { a.hold(&Waits::default()).await });
     for _ in 0..5 {
@@ -77,8 +77,8 @@ async fn a_short_outage_costs_nothing() {
 #[tokio::test(start_paused = true)]
 async fn what_is_given_back_is_taken_at_once() {
     let api = Fake::default();
-    let mut a = Candidate::new(api.client(), "ns", "a".into());
-    let mut b = Candidate::new(api.client(), "ns", "b".into());
+    let mut a = Candidate::new(api.client(), "ns", "a".into(), Mandate::default());
+    let mut b = Candidate::new(api.client(), "ns", "b".into(), Mandate::default());
     a.acquire(&Waits::default()).await;
     let began = Instant::now();
     let second = tokio::spawn(async move {
@@ -99,7 +99,8 @@ async fn what_is_given_back_is_taken_at_once() {
 #[tokio::test(start_paused = true)]
 async fn of_two_that_try_at_once_one_wins() {
     let api = Fake::default();
-    let mut all: Vec<_> = (0..5).map(|n| Candidate::new(api.client(), "ns", n.to_string())).collect();
+    let mut all: Vec<_> =
+        (0..5).map(|n| Candidate::new(api.client(), "ns", n.to_string(), Mandate::default())).collect();
     for candidate in &mut all {
         // Everybody has seen that there is no lease.
         assert_eq!(candidate.look().await.unwrap(), Decision::Acquire);
@@ -117,7 +118,7 @@ async fn of_two_that_try_at_once_one_wins() {
 #[tokio::test(start_paused = true)]
 async fn a_leader_whose_lease_another_took_stops_at_once() {
     let api = Fake::default();
-    let mut a = Candidate::new(api.client(), "ns", "a".into());
+    let mut a = Candidate::new(api.client(), "ns", "a".into(), Mandate::default());
     a.acquire(&Waits::default()).await;
     let mut lease = api.get(PATH).unwrap();
     lease["spec"]["holderIdentity"] = "b".into();
@@ -126,4 +127,18 @@ async fn a_leader_whose_lease_another_took_stops_at_once() {
     a.hold(&Waits::default()).await;
     assert!(began.elapsed() <= RENEW_EVERY, "{:?}", began.elapsed());
     assert_eq!(holder(&api), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_leader_has_no_mandate_when_it_wakes() {
+    let api = Fake::default();
+    let mandate = Mandate::default();
+    let mut a = Candidate::new(api.client(), "ns", "a".into(), mandate.clone());
+    a.acquire(&Waits::default()).await;
+    assert_eq!(mandate.check(), Ok(()));
+    // Nothing of this process runs meanwhile, its renewals neither.
+    tokio::time::advance(GIVE_UP).await;
+    assert_eq!(mandate.check().unwrap_err().reason(), "LeaseExpired");
+    assert!(a.attempt().await.unwrap(), "nobody has taken it");
+    assert_eq!(mandate.check(), Ok(()), "renewed");
 }
