@@ -12,5 +12,7 @@ pub const SERVICE: &str = "slipway.dev/service";
 pub const REVISION: &str = "slipway.dev/revision";
 /// Value of `spec.restart.requestedAt` that the container was made for, if any.
 pub const RESTART: &str = "slipway.dev/restart";
+/// `once` on a container that runs to its end; absent on one that is kept running.
+pub const LIFECYCLE: &str = "slipway.dev/lifecycle";
 /// What a helper volume is for (`files`: secrets and configs of a container that cannot be copied into).
 pub const ROLE: &str = "slipway.dev/role";

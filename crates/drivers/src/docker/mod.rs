@@ -84,6 +84,24 @@ pub struct Query {
     pub networks: BTreeSet<String>,
     /// Wanted volumes, by name on the engine.
     pub volumes: BTreeSet<String>,
+    /// Also the images that were pulled for Slipway and that nothing uses. Listing images is dear on some engines.
+    pub unused_images: bool,
+    /// Nothing is to be made there: what others have does not matter, and is not asked for.
+    pub owned_only: bool,
+}
+
+impl Query {
+    /// What an owner has there, and nothing else.
+    pub fn owned(owner: Owner) -> Self {
+        Self {
+            owner,
+            images: BTreeSet::new(),
+            networks: BTreeSet::new(),
+            volumes: BTreeSet::new(),
+            unused_images: false,
+            owned_only: true,
+        }
+    }
 }
 
 /// What to pull.

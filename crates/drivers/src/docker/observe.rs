@@ -9,7 +9,7 @@ use slipway_plan::container_service::observed::{
     Container, Health, HealthStatus, Host, Image, Network, Other, Owner, State, Volume,
 };
 
-use super::client::{Client, segment};
+use super::client::{Call, Client, segment};
 use super::engine::Known;
 use super::errors::CallError;
 use super::execute::UNFINISHED;
@@ -30,12 +30,13 @@ const COMPOSE_NUMBER: &str = "com.docker.compose.container-number";
 const COMPOSE_DEPENDS_ON: &str = "com.docker.compose.depends_on";
 
 pub(super) async fn observe(client: &Client, known: &Known, query: &Query) -> Result<Host, CallError> {
+    let list = |path: &str| if query.owned_only { of_owner(client.get(path), &query.owner) } else { client.get(path) };
     let (summaries, mut networks, volumes, images, pulled) = tokio::try_join!(
-        client.get("/containers/json").query("all", "1").read::<wire::List<wire::ContainerSummary>>(),
-        client.get("/networks").read::<wire::List<wire::Network>>(),
-        client.get("/volumes").read::<wire::Volumes>(),
+        list("/containers/json").query("all", "1").read::<wire::List<wire::ContainerSummary>>(),
+        list("/networks").read::<wire::List<wire::Network>>(),
+        list("/volumes").read::<wire::Volumes>(),
         images(client, &query.images),
-        images::pulled(client),
+        async { if query.unused_images { images::pulled(client).await } else { Ok(BTreeMap::new()) } },
     )?;
     let used: BTreeSet<_> = summaries.0.iter().map(|summary| summary.image_id.as_str()).collect();
     let unused_images = pulled.into_iter().filter(|(_, id)| !used.contains(id.as_str())).collect();
@@ -79,6 +80,17 @@ pub(super) async fn observe(client: &Client, known: &Known, query: &Query) -> Re
     };
     learn(known, &query.owner, &host);
     Ok(host)
+}
+
+/// A list of nothing but an owner's things.
+fn of_owner<'a>(call: Call<'a>, owner: &Owner) -> Call<'a> {
+    let marks = [
+        (labels::INSTALLATION, &owner.installation),
+        (labels::NAMESPACE, &owner.namespace),
+        (labels::NAME, &owner.name),
+    ];
+    let marks: Vec<_> = marks.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    call.query("filters", &serde_json::json!({ "label": marks }).to_string())
 }
 
 fn learn(known: &Known, owner: &Owner, host: &Host) {
@@ -145,6 +157,7 @@ fn from_inspect(seen: wire::Container) -> Container {
         networks: seen.network_settings.networks.keys().cloned().collect(),
         stop_timeout: seen.config.stop_timeout,
         depends_on: label(COMPOSE_DEPENDS_ON).map(|services| depends_on(&services)).unwrap_or_default(),
+        runs_once: labels.get(labels::LIFECYCLE).is_some_and(|word| word == "once"),
         volumes: seen.mounts.into_iter().filter(|mount| mount.kind == "volume").map(|mount| mount.name).collect(),
         network_ids: seen
             .network_settings

@@ -72,8 +72,9 @@ reasons! {
     IMAGE_IN_USE = "ImageInUse": Conflict;
     /// The engine cannot reach the registry.
     REGISTRY_UNREACHABLE = "RegistryUnreachable": Transient;
-    /// The engine does not trust the registry's certificate, or the registry does not speak TLS.
-    REGISTRY_TLS_INVALID = "RegistryTlsInvalid": Invalid;
+    /// The engine does not trust the registry's certificate, or the registry does not speak TLS. Nobody tells of a CA that is
+    /// put on the host: it is tried again.
+    REGISTRY_TLS_INVALID = "RegistryTlsInvalid": Transient;
     /// The registry asks to come back later.
     REGISTRY_RATE_LIMITED = "RegistryRateLimited": Transient;
 

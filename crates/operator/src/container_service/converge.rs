@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use slipway_api::ContainerServiceStatus;
+use slipway_api::container_service::{Drift, Prune};
 use slipway_drivers::docker::{Pull, Query, RegistryLogin};
 use slipway_drivers::{Class, DriverError};
 use slipway_plan::container_service::definition::Definition;
@@ -19,7 +20,7 @@ use super::act::{Acted, Failed, Target, act};
 use super::logins;
 use super::pulls::{PullState, Pulls};
 use crate::Error;
-use crate::reconcile::Locks;
+use crate::reconcile::{Held, Locks, Next};
 
 /// Where intents are recorded before they are acted on.
 #[async_trait]
@@ -119,8 +120,7 @@ pub async fn remove(
     deadline: Timestamp,
     locks: &Locks,
 ) -> (plan::Deletion, Outcome) {
-    let query =
-        Query { owner: owner.clone(), images: BTreeSet::new(), networks: BTreeSet::new(), volumes: BTreeSet::new() };
+    let query = Query::owned(owner.clone());
     let mut outcome = Outcome { errors: hosts.look(&query).await, ..Outcome::default() };
     let deletion = plan::plan_deletion(owner, volumes, &hosts.nodes, deadline, Timestamp::now());
     let definition = Definition::default();
@@ -129,10 +129,51 @@ pub async fn remove(
     (deletion, outcome)
 }
 
+/// Keeps up what an owner has on the hosts while its spec is refused: one look, one plan, its steps. `None` if it has nothing.
+pub async fn hold(
+    mut hosts: Hosts,
+    owner: &Owner,
+    drift: Drift,
+    status: &ContainerServiceStatus,
+    locks: &Locks,
+) -> Option<(Held, Vec<(String, Step)>)> {
+    let unseen = hosts.look(&Query::owned(owner.clone())).await;
+    if !plan::has_something(&hosts.nodes) {
+        return None;
+    }
+    if drift != Drift::Heal {
+        let told = "Until it is mended, what is there stays as it is".to_owned();
+        return Some((Held { told, next: Next::Person }, Vec::new()));
+    }
+    let plan = plan::plan_hold(&hosts.nodes, status, Timestamp::now());
+    let definition = Definition::default();
+    let acted = act(owner, &definition, &plan.hosts, &hosts.targets, locks).await;
+    let mut outcome = Outcome { errors: unseen, ..Outcome::default() };
+    outcome.add(acted, &definition);
+    let mut told = "Until it is mended, what ran is kept running and nothing else is changed".to_owned();
+    if let Some(error) = outcome.errors.first() {
+        told = format!("{told}; but on {}: {}", error.host, error.message);
+    }
+    let next = match plan.until() {
+        _ if !outcome.taken.is_empty() || outcome.conflict => Next::Again,
+        Some(until) => Next::At(until),
+        None if !outcome.errors.is_empty() => Next::Retry,
+        None => Next::Person,
+    };
+    Some((Held { told, next }, outcome.taken))
+}
+
 impl Hosts {
     /// Looks at every host that can be acted on. What cannot be observed is a fault of its Node for this pass.
     async fn look(&mut self, query: &Query) -> Vec<StepError> {
-        let looks = self.targets.iter().map(|(name, target)| async move { (name, target.engine.observe(query).await) });
+        // Where nothing is to run, only what is left of it counts.
+        let leftovers = Query::owned(query.owner.clone());
+        let nodes = &self.nodes.0;
+        let looks = self.targets.iter().map(|(name, target)| {
+            let matches = nodes.get(name).is_some_and(|node| node.matches);
+            let query = if matches { query } else { &leftovers };
+            async move { (name, target.engine.observe(query).await) }
+        });
         let mut errors = Vec::new();
         for (name, result) in futures::future::join_all(looks).await {
             let Some(node) = self.nodes.0.get_mut(name) else { continue };
@@ -218,6 +259,8 @@ pub fn query(valid: &Valid) -> Query {
         images: definition.containers.values().map(|container| container.image.clone()).collect(),
         networks: definition.networks.keys().cloned().collect(),
         volumes: definition.volumes.keys().cloned().collect(),
+        unused_images: valid.images.prune == Prune::Unused,
+        owned_only: false,
     }
 }
 

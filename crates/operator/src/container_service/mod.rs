@@ -21,7 +21,7 @@ use slipway_api::conditions::STALLED;
 use slipway_api::{ContainerService, ContainerServiceStatus, Node};
 use slipway_plan::container_service::definition::{self, HashKey, NeedKind};
 use slipway_plan::container_service::observed::Owner;
-use slipway_plan::container_service::plan::{self, Plan, Step};
+use slipway_plan::container_service::plan::{self, ImageView, Plan, Step};
 use slipway_plan::container_service::status;
 use slipway_plan::container_service::validate::{self, Valid};
 use slipway_plan::{Finding, Severity};
@@ -31,10 +31,10 @@ use tokio_stream::wrappers::{BroadcastStream, UnboundedReceiverStream};
 use crate::Error;
 use crate::hosts::{self, HostChange, HostEvent};
 use crate::installation::Installation;
-use crate::reconcile::{self, Acted, Cache, Cleanup, Key, Kind, Next, Pass, Reference, Report, calm};
+use crate::reconcile::{self, Acted, Cache, Cleanup, Held, Key, Kind, Next, Pass, Reference, Report, calm};
 
 use act::Target;
-use converge::{Hosts, Ledger, Observed, Outcome, Tools, carry_out, observe, remove};
+use converge::{Hosts, Ledger, Observed, Outcome, Tools, carry_out, hold, observe, remove};
 use read::{Inputs, Reader};
 use references::References;
 
@@ -189,9 +189,19 @@ impl Kind for ContainerServices {
                 plan.waits.extend(outcome.waits.clone());
                 let errors: Vec<_> = observed.errors.iter().chain(&outcome.errors).cloned().collect();
                 let status = status::status(&old, generation, &plan, &errors, observed.at);
-                Report { status, next: next(&plan, outcome, &errors) }
+                Report { status, next: next(&plan, outcome, &errors, &observed.images) }
             }
         }
+    }
+
+    async fn hold(&self, pass: &Pass<ContainerService>) -> Option<Held> {
+        let object = pass.object();
+        let owner = self.owner(&pass.key);
+        let (nodes, targets) = self.look(&pass.key, object.spec.placement.node_selector.as_ref());
+        let hosts = Hosts { nodes, targets, logins: Vec::new() };
+        let (held, taken) = hold(hosts, &owner, object.spec.drift, &pass.status(), &self.tools.locks).await?;
+        tell(pass, &taken);
+        Some(held)
     }
 
     async fn cleanup(&self, pass: &Pass<ContainerService>) -> Result<Cleanup, Error> {
@@ -341,13 +351,15 @@ fn tell(pass: &Pass<ContainerService>, taken: &[(String, Step)]) {
 }
 
 /// When to look again.
-fn next(plan: &Plan, outcome: &Outcome, errors: &[status::StepError]) -> Next {
+fn next(plan: &Plan, outcome: &Outcome, errors: &[status::StepError], images: &ImageView) -> Next {
+    // No event tells that a registry answers again.
+    let asks_again = images.0.values().any(|asked| asked.as_ref().is_err_and(|fault| !fault.needs_person));
     let until = plan.until().into_iter().chain(outcome.waits.iter().filter_map(|wait| wait.until)).min();
     if !outcome.taken.is_empty() || outcome.conflict {
         Next::Again
     } else if let Some(until) = until {
         Next::At(until)
-    } else if errors.iter().any(|error| !error.needs_person) {
+    } else if asks_again || errors.iter().any(|error| !error.needs_person) {
         Next::Retry
     } else if !errors.is_empty() || plan.waits.iter().any(|wait| wait.needs_person) {
         Next::Person

@@ -63,8 +63,7 @@ impl Nodes {
 }
 
 async fn has_containers(engine: &dyn Engine, owner: &Owner) -> Result<bool, Error> {
-    let query =
-        Query { owner: owner.clone(), images: BTreeSet::new(), networks: BTreeSet::new(), volumes: BTreeSet::new() };
+    let query = Query::owned(owner.clone());
     Ok(!engine.observe(&query).await?.containers.is_empty())
 }
 

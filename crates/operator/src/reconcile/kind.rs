@@ -122,6 +122,11 @@ pub trait Kind: Send + Sync + Sized + 'static {
     /// A pass failed before it could report; the loop has the status. For kinds that must stop something then.
     fn failed(&self, _object: &Self::Object, _error: &Error) {}
 
+    /// What the user wrote is refused: does what can be done all the same for what is there already. `None` if that is nothing.
+    async fn hold(&self, _pass: &Pass<Self::Object>) -> Option<Held> {
+        None
+    }
+
     /// One pass over an object that is being deleted. Must cope with no other pass ever having run.
     async fn cleanup(&self, pass: &Pass<Self::Object>) -> Result<Cleanup, Error>;
 
@@ -173,6 +178,15 @@ pub enum Next {
     Retry,
     /// Only a person or a change can help: a very slow look. Makes a Warning Event when new.
     Person,
+}
+
+/// What is done for an object whose spec is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// For the end of the message: what is done meanwhile, or why it cannot be.
+    pub told: String,
+    /// When to look again.
+    pub next: Next,
 }
 
 /// How a pass over an object that is being deleted ended.

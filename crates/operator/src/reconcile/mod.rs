@@ -23,7 +23,7 @@ pub use cache::{Cache, Guarded};
 pub use calm::calm;
 pub use controller::run;
 pub use events::{Events, Publisher, Severity};
-pub use kind::{Acted, Cleanup, Key, Kind, Next, Object, Reference, Report};
+pub use kind::{Acted, Cleanup, Held, Key, Kind, Next, Object, Reference, Report};
 pub use locks::Locks;
 pub use pass::Pass;
 pub use related::Related;

@@ -32,7 +32,10 @@ pub(super) async fn reconcile<K: Kind>(kind: &K, pass: &Pass<K::Object>) -> Next
         Ok(report) => settle(pass, report).await,
         Err(error) => {
             kind.failed(&pass.object(), &error);
-            fail(pass, &error).await
+            match error {
+                Error::Invalid(_) if !kind.suspended(&pass.object()) => refuse(kind, pass, &error).await,
+                error => fail(pass, &error).await,
+            }
         }
     }
 }
@@ -100,6 +103,17 @@ async fn fail<O: Object>(pass: &Pass<O>, error: &Error) -> Next {
         Class::Denied | Class::Invalid => Next::Person,
     };
     settle(pass, Report::new(pass.status(), &error.verdict(), next, generation, now)).await
+}
+
+/// Writes that a spec is refused, and keeps up what is there.
+async fn refuse<K: Kind>(kind: &K, pass: &Pass<K::Object>, error: &Error) -> Next {
+    let held = tokio::time::timeout(LOOK_DEADLINE, kind.hold(pass)).await.ok().flatten();
+    let Some(held) = held else { return fail(pass, error).await };
+    let mut verdict = error.verdict();
+    verdict.message = format!("{}. {}", verdict.message, held.told);
+    // That it is refused is news once, however often what is there has to be mended.
+    settle(pass, Report::new(pass.status(), &verdict, Next::Person, pass.generation(), pass.now())).await;
+    held.next
 }
 
 /// Ends a pass that broke off by a mistake of ours.

@@ -77,13 +77,21 @@ impl<O: Object> Watch<O> {
 
 /// What was last seen to be wanted of each object, as a hash: everything in it but its status.
 #[derive(Default)]
-struct Wishes(HashMap<Key, u64>);
+struct Wishes(HashMap<Key, Wish>);
+
+/// What is wanted of one object.
+struct Wish {
+    hash: u64,
+    /// It has a finalizer of ours. That it gets one is our own doing; that it loses one is somebody's.
+    held: bool,
+}
 
 impl Wishes {
     /// Whether it is other than before.
     fn learn(&mut self, object: &impl Resource) -> bool {
-        let wish = wish(object);
-        self.0.insert(Key::of(object), wish) != Some(wish)
+        let (hash, held) = (wish(object), object.finalizers().iter().any(|finalizer| is_ours(finalizer)));
+        let before = self.0.insert(Key::of(object), Wish { hash, held });
+        before.is_none_or(|before| before.hash != hash || (before.held && !held))
     }
 
     fn forget(&mut self, object: &impl Resource) {
@@ -94,10 +102,15 @@ impl Wishes {
 fn wish(object: &impl Resource) -> u64 {
     let meta = object.meta();
     let mut hasher = DefaultHasher::new();
+    let others: Vec<_> = object.finalizers().iter().filter(|finalizer| !is_ours(finalizer)).collect();
     // The generation counts the changes of the spec.
-    (&meta.uid, meta.generation, object.labels(), object.annotations(), object.finalizers()).hash(&mut hasher);
+    (&meta.uid, meta.generation, object.labels(), object.annotations(), others).hash(&mut hasher);
     meta.deletion_timestamp.as_ref().map(|time| time.0).hash(&mut hasher);
     hasher.finish()
+}
+
+fn is_ours(finalizer: &str) -> bool {
+    finalizer.split_once('/').is_some_and(|(group, _)| group == slipway_api::GROUP)
 }
 
 /// Tells that a watch fails: once per change, in the log and in /readyz.

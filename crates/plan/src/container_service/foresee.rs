@@ -111,6 +111,7 @@ fn take(host: &mut Host, step: &Step, valid: &Valid, now: Timestamp) {
                 log_tail: String::new(),
                 networks: want.networks.iter().map(|(name, _)| name.clone()).collect(),
                 stop_timeout: None,
+                runs_once: want.lifecycle == Lifecycle::Once,
                 depends_on: want.depends_on.keys().cloned().collect(),
                 volumes: Vec::new(),
                 network_ids: std::collections::BTreeMap::new(),

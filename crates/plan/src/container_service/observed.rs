@@ -82,6 +82,8 @@ pub struct Container {
     pub stop_timeout: Option<i64>,
     /// Services that it depends on, from Compose's label `com.docker.compose.depends_on`: what is stopped after it.
     pub depends_on: Vec<String>,
+    /// `slipway.dev/lifecycle: once`: it was made to run to its end.
+    pub runs_once: bool,
     /// Names of the volumes that it mounts, helper volumes too.
     pub volumes: Vec<String>,
     /// By name: IDs of the networks that it is bound to. One that was made anew under its name has another ID, and the

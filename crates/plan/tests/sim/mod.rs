@@ -411,6 +411,7 @@ impl Engine {
             log_tail: String::new(),
             networks: want.networks.iter().map(|(n, _)| n.clone()).collect(),
             stop_timeout: None,
+            runs_once: want.lifecycle == Lifecycle::Once,
             depends_on: want.depends_on.keys().cloned().collect(),
             volumes: Vec::new(),
             network_ids: BTreeMap::new(),

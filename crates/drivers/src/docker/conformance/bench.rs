@@ -164,6 +164,8 @@ impl Bench<'_> {
             images: [self.suite.image.clone()].into(),
             networks: self.definition.networks.keys().cloned().collect(),
             volumes: self.definition.volumes.keys().cloned().collect(),
+            unused_images: true,
+            owned_only: false,
         };
         self.suite.engine.observe(&query).await.map_err(said)
     }

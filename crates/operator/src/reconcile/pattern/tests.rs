@@ -7,7 +7,7 @@ use slipway_api::{Node, NodeStatus};
 use slipway_plan::Finding;
 
 use super::*;
-use crate::reconcile::{Key, Reference};
+use crate::reconcile::{Held, Key, Reference};
 use crate::testing::Api;
 
 /// What a kind does, as a test wants it.
@@ -20,6 +20,7 @@ struct Script {
     fails: Option<(Class, &'static str)>,
     cleanup_waits: bool,
     cleanup_hangs: bool,
+    holds: bool,
 }
 
 /// A kind on Node objects that notes its steps.
@@ -104,6 +105,11 @@ impl Kind for Scripted {
 
     fn failed(&self, _: &Node, _: &Error) {
         self.note("failed");
+    }
+
+    async fn hold(&self, _: &Pass<Node>) -> Option<Held> {
+        self.note("hold");
+        self.script.holds.then(|| Held { told: "What ran is kept".into(), next: Next::Again })
     }
 
     async fn cleanup(&self, pass: &Pass<Node>) -> Result<Cleanup, Error> {
@@ -239,6 +245,20 @@ async fn what_is_wrong_with_the_spec_stands_in_the_status() {
     let world = World::new(Script { invalid: true, ..Script::default() }, &json!({}));
     assert_eq!(world.pass().await, Next::Person);
     assert_eq!(world.conditions(), ["Ready=False/EndpointInvalid", "Stalled=True/EndpointInvalid"]);
+}
+
+#[tokio::test]
+async fn what_ran_is_held_while_the_spec_is_refused() {
+    let mut world = World::new(Script { invalid: true, holds: true, ..Script::default() }, &json!({}));
+    assert_eq!(world.pass().await, Next::Again, "a step was taken: look what came of it");
+    assert_eq!(world.kind.steps(), ["read", "validate", "failed", "hold"]);
+    assert_eq!(world.conditions(), ["Ready=False/EndpointInvalid", "Stalled=True/EndpointInvalid"]);
+    let text = world.api.get(PATH).unwrap()["status"]["conditions"].to_string();
+    assert!(text.contains("no (EndpointInvalid). What ran is kept"), "{text}");
+    assert_eq!(world.events().await, ["Warning EndpointInvalid"], "told though it goes on at once");
+    world.kind.script.suspended = true;
+    assert_eq!(world.pass().await, Next::Person);
+    assert_eq!(world.kind.steps(), ["read", "validate", "failed"], "suspended: nothing is done");
 }
 
 #[tokio::test(start_paused = true)]

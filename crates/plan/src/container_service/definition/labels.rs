@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use slipway_api::labels;
 
-use super::Dependency;
 use super::names::Names;
+use super::{Dependency, Lifecycle};
 use crate::container_service::observed::Owner;
 use crate::formats::compose::model::{Condition, Service};
 
@@ -37,9 +37,13 @@ pub(super) fn container(
     key: &str,
     service: &Service,
     dependencies: &BTreeMap<String, Dependency>,
+    lifecycle: Lifecycle,
     number: u32,
 ) -> Labels {
     let mut labels = of(&service.labels, owner);
+    if lifecycle == Lifecycle::Once {
+        labels.insert(labels::LIFECYCLE.to_owned(), "once".to_owned());
+    }
     labels.extend(
         [
             (PROJECT, names.project.clone()),
@@ -84,7 +88,7 @@ pub(super) fn identity(labels: &Labels) -> BTreeMap<&str, &str> {
 }
 
 /// Our own marks.
-const OURS: [&str; 4] = [labels::INSTALLATION, labels::NAMESPACE, labels::NAME, labels::SERVICE];
+const OURS: [&str; 5] = [labels::INSTALLATION, labels::NAMESPACE, labels::NAME, labels::SERVICE, labels::LIFECYCLE];
 
 /// What the user wrote, and whose it is.
 fn of(own: &BTreeMap<String, String>, owner: &Owner) -> Labels {

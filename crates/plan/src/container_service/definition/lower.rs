@@ -163,6 +163,7 @@ impl Shared<'_> {
                 self.key,
                 service,
                 &self.depends_on,
+                self.lifecycle(),
                 number,
             )),
             stop_signal: service.stop_signal.clone(),

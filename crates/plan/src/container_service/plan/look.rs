@@ -113,6 +113,12 @@ fn is_done(container: &Container, want: &definition::Container) -> bool {
     may_end && container.exit_code == 0 && container.started_at.is_some()
 }
 
+/// It has ended well under a policy that lets it, as far as it tells without its definition.
+pub(super) fn succeeded(container: &Container) -> bool {
+    let policy = container.host_config.restart_policy.as_ref().and_then(|p| p.name);
+    policy == Some(RestartPolicyNameEnum::ON_FAILURE) && container.exit_code == 0 && container.started_at.is_some()
+}
+
 /// The process is there, whatever it does.
 pub(super) fn is_up(container: &Container) -> bool {
     matches!(container.state, State::Running | State::Paused | State::Restarting)

@@ -8,6 +8,7 @@ mod completed;
 mod conflicts;
 mod drift;
 mod failures;
+mod hold;
 mod host;
 mod images;
 mod look;
@@ -21,7 +22,7 @@ mod work;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use slipway_api::conditions;
 use slipway_api::container_service::{
@@ -35,9 +36,13 @@ use super::definition::{Container, revision};
 use super::observed::Host;
 use super::validate::{Placement, Valid};
 
+pub use self::hold::{has_something, plan_hold};
 pub use self::images::images_to_resolve;
 pub use self::removal::{Deletion, plan_deletion};
 pub use self::step::{Step, blocks};
+
+/// Containers that started within this time are one start to whoever looks whether they stay up.
+const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
 
 /// What to do next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -251,7 +256,12 @@ impl Plan {
 
     /// When to look again, even if no event says so.
     pub fn until(&self) -> Option<Timestamp> {
-        self.waits.iter().filter_map(|wait| wait.until).chain(self.look_again).min()
+        let times = || self.waits.iter().filter_map(|wait| wait.until);
+        let only_settling = self.waits.iter().all(|wait| wait.reason == "Starting" && wait.until.is_some());
+        // Nothing follows from one of them alone: a single look tells of all that started together.
+        let last = times().min().and_then(|first| times().filter(|time| *time <= look::later(first, TOGETHER)).max());
+        let next = if only_settling { last } else { times().min() };
+        next.into_iter().chain(self.look_again).min()
     }
 
     fn add(&mut self, scene: &Scene<'_>, outcome: Outcome) {

@@ -111,8 +111,22 @@ pub(super) fn containers(which: &[&Container], stages: &mut Stages, from: usize)
     if which.is_empty() {
         return from;
     }
-    let mut left: Vec<&Container> = which.iter().copied().filter(|c| is_up(c)).collect();
     let mut at = from;
+    for level in dependents_first(which.iter().copied().filter(|c| is_up(c)).collect()) {
+        for c in level {
+            stages.put(at, stop(c, &c.name));
+        }
+        at += 1;
+    }
+    for c in which {
+        stages.put(at, Step::RemoveContainer { id: c.id.clone(), name: c.name.clone() });
+    }
+    at + 1
+}
+
+/// Containers in levels, by the dependencies in their labels: none in a level, nor in those after it, depends on one before.
+pub(super) fn dependents_first(mut left: Vec<&Container>) -> Vec<Vec<&Container>> {
+    let mut levels = Vec::new();
     while !left.is_empty() {
         let needed: BTreeSet<&String> = left.iter().flat_map(|c| &c.depends_on).collect();
         let (mut now, mut later): (Vec<&Container>, Vec<&Container>) =
@@ -120,16 +134,10 @@ pub(super) fn containers(which: &[&Container], stages: &mut Stages, from: usize)
         if now.is_empty() {
             std::mem::swap(&mut now, &mut later);
         }
-        for c in now {
-            stages.put(at, stop(c, &c.name));
-        }
+        levels.push(now);
         left = later;
-        at += 1;
     }
-    for c in which {
-        stages.put(at, Step::RemoveContainer { id: c.id.clone(), name: c.name.clone() });
-    }
-    at + 1
+    levels
 }
 
 fn inventory(owner: &Owner, host: &Host, volumes: VolumeDeletion) -> String {

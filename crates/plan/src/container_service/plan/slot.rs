@@ -108,6 +108,13 @@ fn worth<'a>(
     (good, was_put_aside(container), container.name == want.name, container.created_at, Reverse(&container.id))
 }
 
+/// Which of several is the last that is known to be good, if nothing is known of their definition: one that was put aside
+/// while it was good, one that is no successor yet, the newest.
+pub(super) fn trust(container: &Container) -> (bool, bool, Option<Timestamp>, Reverse<&str>) {
+    let successor = container.name.ends_with(NEW);
+    (was_put_aside(container), !successor, container.created_at, Reverse(&container.id))
+}
+
 /// It is down and bound to a network that is not there any more, or was made anew: no engine starts it again.
 pub(super) fn is_unbound(container: &Container, want: &definition::Container, host: &Host) -> bool {
     let ours = |name: &str| want.networks.iter().any(|(n, _)| n == name);

@@ -428,7 +428,8 @@ impl Scene<'_> {
     }
 }
 
-fn unpause(container: &Container) -> Step {
+/// Lets a container go on.
+pub(super) fn unpause(container: &Container) -> Step {
     Step::UnpauseContainer { id: container.id.clone(), name: container.name.clone() }
 }
 
