@@ -56,8 +56,9 @@ pub async fn one_of_ten(site: &Site) -> Result<Figure> {
     Ok(Figure::count("one of 10 services changed: containers recreated", recreated, "", 1))
 }
 
-/// Waits until neither the API server nor the host is written to for two seconds.
+/// Waits until the Nodes tell what runs on them, and neither the API server nor the host is written to for two seconds.
 async fn quiet(site: &Site) -> Result<()> {
+    site.told().await?;
     eventually("nothing to be written for 2 s", Duration::from_mins(1), async || {
         let before = (changes(&site.counted)?, site.api_writes().await?);
         tokio::time::sleep(Duration::from_secs(2)).await;

@@ -10,13 +10,13 @@ use super::site::Site;
 /// How long nothing is done.
 const REST: Duration = Duration::from_mins(2);
 /// What the kernel counts CPU time in; fixed on Linux (`USER_HZ`).
-const TICKS_PER_SECOND: f64 = 100.0;
+pub(super) const TICKS_PER_SECOND: f64 = 100.0;
 
 /// API writes, CPU and memory at rest.
 pub async fn measure(site: &Site) -> Result<[Figure; 3]> {
     eprintln!("bench: {REST:?} of rest with 300 services");
     let pid = site.operator.pid();
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    site.told().await?;
     let (writes, cpu) = (site.api_writes().await?, cpu_seconds(pid)?);
     tokio::time::sleep(REST).await;
     let (writes, cpu) = (site.api_writes().await? - writes, cpu_seconds(pid)? - cpu);

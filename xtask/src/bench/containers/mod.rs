@@ -2,6 +2,7 @@
 
 mod change;
 mod compose;
+mod cpu;
 mod idle;
 mod latency;
 mod scale;

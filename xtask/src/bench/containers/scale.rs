@@ -9,6 +9,7 @@ use kube::api::PostParams;
 
 use super::super::figure::Figure;
 use super::compose::{self, Order};
+use super::cpu::Cpu;
 use super::site::Site;
 
 /// Objects, of ten services each.
@@ -32,20 +33,22 @@ pub async fn against_compose(site: &Site, program: &Path) -> Result<Figure> {
     let mut reference = f64::INFINITY;
     for order in [Order::OneByOne, Order::AtOnce] {
         eprintln!("bench: docker compose up of 10 projects of 10 services on 3 hosts, {order:?}");
+        let before = Cpu::now()?;
         let took = compose::up(program, &site.hosts, &projects, order).await?.as_secs_f64();
-        eprintln!("bench: {took:.1} s");
+        eprintln!("bench: {took:.1} s; CPU {}", Cpu::now()?.since(&before));
         compose::down(program, &site.hosts, &projects).await?;
         reference = reference.min(took);
     }
     eprintln!("bench: the same by Slipway");
-    let began = Instant::now();
+    let (began, before, passes) = (Instant::now(), Cpu::now()?, site.passes().await?);
     for object in 0..OBJECTS {
         let service = Site::service(&name(object), ("role", "timed"), &site.project(10))?;
         site.services().create(&PostParams::default(), &service).await?;
     }
     try_join_all((0..OBJECTS).map(async |object| site.ready(&name(object)).await)).await?;
     let took = began.elapsed().as_secs_f64();
-    eprintln!("bench: {took:.1} s");
+    let passes = site.passes().await? - passes;
+    eprintln!("bench: {took:.1} s; {passes} passes; CPU {}", Cpu::now()?.since(&before));
     let figure = "3 hosts × 100 services to Ready, over docker compose up";
     Ok(Figure::new(figure, took / reference, "", 1.0).beside("docker compose up", reference, "s"))
 }

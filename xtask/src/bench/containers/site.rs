@@ -16,7 +16,7 @@ use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use slipway_api::conditions::is_ready;
 use slipway_api::{ContainerService, Node};
-use slipway_e2e::lab::{Cluster, DockerHost, HostOptions, Image, Operator};
+use slipway_e2e::lab::{Cluster, DockerHost, HostOptions, Image, Operator, eventually};
 
 /// Namespace of everything.
 pub const NAMESPACE: &str = "bench";
@@ -128,6 +128,24 @@ impl Site {
         let Some(uid) = services.get(name).await?.uid() else { return Ok(()) };
         services.delete(name, &DeleteParams::default()).await?;
         within(await_condition(services, name, conditions::is_deleted(&uid)), &format!("{name} to be gone")).await?;
+        Ok(())
+    }
+
+    /// Waits until each Node's status says how many containers its engine runs. It is renewed some time after a burst of
+    /// starts and ends, which is a write for what has happened before.
+    pub async fn told(&self) -> Result<()> {
+        let nodes = Api::<Node>::namespaced(self.client.clone(), NAMESPACE);
+        let named = (1..).map(|number| format!("host{number}")).zip(&self.hosts);
+        for (name, host) in named.chain([("counted".to_owned(), &self.counted)]) {
+            eventually(&format!("Node {name} to tell what runs on it"), Duration::from_mins(1), async || {
+                let runs = host.docker()?.info().await?.containers_running;
+                let told = nodes.get(&name).await?.status.and_then(|status| status.docker);
+                let told = told.map(|docker| docker.containers_running);
+                ensure!(told == runs, "it says {told:?}, and it is {runs:?}");
+                Ok(())
+            })
+            .await?;
+        }
         Ok(())
     }
 
