@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::client::{Client, date};
 use super::engine::Known;
 use super::lines::lines;
-use super::{Event, reasons, wire};
+use super::{Event, reasons, trial, wire};
 use crate::DriverError;
 
 /// What can change a plan. Left out are the `exec_*` events, of which every health check makes three.
@@ -61,6 +61,9 @@ pub(super) async fn events(
 
 fn translate(known: &Known, event: wire::Event) -> Option<Event> {
     let attributes = &event.actor.attributes;
+    if trial::is_trial(&event.kind, attributes) {
+        return None;
+    }
     // A container's events carry its labels; those of a network name the container that comes or goes.
     let owner = wire::owner(attributes)
         .or_else(|| known.owner(&event.actor.id))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bollard_stubs::models::{ContainerUpdateBody, EndpointSettings, HostConfig, RestartPolicy, RestartPolicyNameEnum};
 use serde_json::{Value, json};
 use slipway_api::labels;
-use slipway_plan::container_service::definition::{Container, ContainerKey, Definition, Requirement, beyond};
+use slipway_plan::container_service::definition::{Container, ContainerKey, Definition, Network, Requirement, beyond};
 use slipway_plan::container_service::observed::Owner;
 use slipway_plan::container_service::plan::Step;
 
@@ -15,7 +15,7 @@ use super::engine::Known;
 use super::errors::CallError;
 use super::observe::{inspect, present};
 use super::reasons::{self, Reason};
-use super::{Pull, files, images, wire};
+use super::{Pull, files, images, trial, wire};
 use crate::DriverError;
 
 /// Ends the name of a container whose making is not complete. It gets its own name last, so that a container that has its
@@ -23,7 +23,7 @@ use crate::DriverError;
 pub(super) const UNFINISHED: &str = ".unfinished";
 
 /// For a call that changes something.
-const DEADLINE: Duration = Duration::from_mins(1);
+pub(super) const DEADLINE: Duration = Duration::from_mins(1);
 /// Creating copies an image's content into new volumes, and a hundred containers start one after the other on a small host.
 const LONG_DEADLINE: Duration = Duration::from_mins(3);
 /// What the engine takes at most after a container's grace is over.
@@ -51,6 +51,7 @@ impl Execution<'_> {
             }
             Step::RemoveImage { image } => images::remove(self.client, image).await,
             Step::CreateNetwork { name } => self.create_network(name).await,
+            Step::TryNetwork { name } => self.try_network(name).await,
             Step::RemoveNetwork { name, id } => self.remove_network(name, id).await,
             Step::CreateVolume { name } => self.create_volume(name).await,
             Step::RemoveVolume { name } => self.remove_volume(name).await,
@@ -86,8 +87,7 @@ impl Execution<'_> {
     }
 
     async fn create_network(&self, name: &str) -> Result<(), CallError> {
-        let network = self.definition.networks.get(name).filter(|network| !network.external);
-        let network = network.ok_or_else(|| undefined("network", name))?;
+        let network = self.own_network(name)?;
         let mut body = to_value(&network.body);
         // Before API 1.44 the engine makes a second network of the same name unless it is told not to.
         body["CheckDuplicate"] = Value::Bool(true);
@@ -104,6 +104,16 @@ impl Execution<'_> {
         };
         self.known.learn(&created_id(&created), self.owner);
         Ok(())
+    }
+
+    async fn try_network(&self, name: &str) -> Result<(), CallError> {
+        trial::try_network(self.client, &self.own_network(name)?.body).await
+    }
+
+    /// A network of the definition that is to be made.
+    fn own_network(&self, name: &str) -> Result<&Network, CallError> {
+        let network = self.definition.networks.get(name).filter(|network| !network.external);
+        network.ok_or_else(|| undefined("network", name))
     }
 
     async fn network(&self, id: &str) -> Result<Option<wire::Network>, CallError> {
@@ -378,12 +388,12 @@ fn changeable(wanted: &HostConfig) -> ContainerUpdateBody {
     }
 }
 
-fn to_value(body: &impl serde::Serialize) -> Value {
+pub(super) fn to_value(body: &impl serde::Serialize) -> Value {
     // Plain data with string keys always serialises.
     serde_json::to_value(body).unwrap_or_default()
 }
 
-fn created_id(answer: &[u8]) -> String {
+pub(super) fn created_id(answer: &[u8]) -> String {
     serde_json::from_slice::<wire::Created>(answer).unwrap_or_default().id
 }
 
@@ -395,7 +405,7 @@ fn is_name_taken(error: &CallError) -> bool {
     error.status() == Some(409) && error.says("is already in use")
 }
 
-fn done_if_gone<T>(answer: Result<T, CallError>) -> Result<(), CallError> {
+pub(super) fn done_if_gone<T>(answer: Result<T, CallError>) -> Result<(), CallError> {
     present(answer).map(drop)
 }
 

@@ -19,6 +19,7 @@ pub mod reasons;
 mod ssh;
 pub(crate) mod text;
 pub(crate) mod tls;
+mod trial;
 mod wire;
 
 pub use connect::Factory;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bollard_stubs::models::HostConfig;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -262,6 +263,31 @@ answer! {
         created: Option<Timestamp>,
         #[serde(deserialize_with = "lenient")]
         labels: Labels,
+        #[serde(rename = "IPAM", deserialize_with = "lenient")]
+        ipam: Ipam,
+    }
+}
+
+impl Network {
+    /// Its subnets.
+    pub(super) fn subnets(&self) -> Vec<IpNet> {
+        self.ipam.config.iter().filter_map(|pool| pool.subnet.parse().ok()).collect()
+    }
+}
+
+answer! {
+    /// Part of [`Network`].
+    Ipam {
+        #[serde(deserialize_with = "elements")]
+        config: Vec<Pool>,
+    }
+}
+
+answer! {
+    /// Part of [`Ipam`].
+    Pool {
+        #[serde(deserialize_with = "lenient")]
+        subnet: String,
     }
 }
 

@@ -85,6 +85,7 @@ fn take(host: &mut Host, step: &Step, valid: &Valid, now: Timestamp) {
             let owner = Some(valid.owner.clone());
             host.networks.insert(name.clone(), Network { id: format!("new {name}"), owner, hash, project: None });
         }
+        Step::TryNetwork { .. } => {}
         Step::RemoveNetwork { name, .. } => drop(host.networks.remove(name)),
         Step::CreateVolume { name } => {
             host.volumes.insert(name.clone(), Volume { owner: Some(valid.owner.clone()), ..Volume::default() });

@@ -313,6 +313,7 @@ fn a_changed_network_is_made_anew_with_its_containers_in_order() {
     assert_eq!(
         of_a,
         [
+            "try network shop_default as it is wanted now",
             "stop container shop-web-1",
             "stop container shop-db-1",
             "remove container shop-db-1",
@@ -326,6 +327,25 @@ fn a_changed_network_is_made_anew_with_its_containers_in_order() {
         ]
     );
     assert!(world.log.iter().rposition(|l| l.starts_with('a')) < world.log.iter().position(|l| l.starts_with('b')));
+}
+
+#[test]
+fn a_network_that_cannot_be_made_as_it_is_wanted_now_takes_nothing_from_what_runs() {
+    let both = || [service("db", "1").checked(), service("web", "1").after("db", Healthy)];
+    let mut world = settled(both(), &["a", "b"]);
+    world.change(both());
+    let network = world.valid.definition.networks.get_mut(NETWORK).unwrap();
+    network.hash = "2".into();
+    network.body.internal = Some(true);
+    world.pass();
+    let steps: Vec<_> = world.log.iter().filter(|step| !step.contains("try network")).collect();
+    assert_eq!(steps, Vec::<&String>::new());
+    assert!(world.message().contains("cannot be made like that"), "{}", world.message());
+    assert_eq!(world.status.ready.as_deref(), Some("4/4"), "all of it runs on");
+    let network = world.valid.definition.networks.get_mut(NETWORK).unwrap();
+    network.body.internal = None;
+    world.settle();
+    assert!(world.ready(), "{:?}", world.status);
 }
 
 #[test]

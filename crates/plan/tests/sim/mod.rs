@@ -309,6 +309,10 @@ impl Engine {
                 let network = observed::Network { id, owner: Some(owner()), hash: Some(hash), project: None };
                 assert!(self.networks.insert(name.clone(), network).is_none(), "{name} is there already");
             }
+            Step::TryNetwork { name } if valid.definition.networks[name].body.internal == Some(true) => {
+                return Err(format!("network {name} cannot be made like that"));
+            }
+            Step::TryNetwork { .. } => {}
             Step::RemoveNetwork { name, id } => {
                 let Some(there) = self.networks.get(name) else { return Ok(()) };
                 assert!(ours(there.owner.as_ref()) && there.id == *id, "{name} is not ours to remove");

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard_stubs::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, NetworkCreateRequest, NetworkingConfig, VolumeCreateRequest,
+    ContainerCreateBody, EndpointSettings, HostConfig, Ipam, IpamConfig, NetworkCreateRequest, NetworkingConfig,
+    VolumeCreateRequest,
 };
 use slipway_api::labels;
 use slipway_plan::container_service::definition::{
@@ -43,6 +44,14 @@ impl Bench<'_> {
         let network = Network { external: false, body, hash: "n1".into() };
         self.definition.networks.insert(name.into(), network);
         self
+    }
+
+    /// Gives a network of the definition one subnet.
+    pub fn subnet(&mut self, name: &str, subnet: &str) {
+        let config = IpamConfig { subnet: Some(subnet.into()), ..IpamConfig::default() };
+        if let Some(network) = self.definition.networks.get_mut(name) {
+            network.body.ipam = Some(Ipam { config: Some(vec![config]), ..Ipam::default() });
+        }
     }
 
     /// A named volume to be made.

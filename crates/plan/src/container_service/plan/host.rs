@@ -248,14 +248,18 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Takes down the stale networks and all that is on them; the next pass makes them anew.
+    /// Takes down the stale networks and all that is on them; the next pass makes them anew. There is no way back from that, so
+    /// it is tried first whether they can be made: a step that fails blocks all that builds on it.
     fn take_networks_down(&self, stages: &mut Stages) -> usize {
+        for name in &self.stale_networks {
+            stages.put(0, Step::TryNetwork { name: (*name).into() });
+        }
         let on = |c: &&Container| {
             c.networks.iter().any(|n| self.stale_networks.contains(n.as_str()))
                 || self.slots.get(&c.key).is_some_and(|s| self.on_stale_network(s))
         };
         let down: Vec<_> = self.host.containers.iter().filter(on).collect();
-        let at = removal::containers(&down, stages, 0);
+        let at = removal::containers(&down, stages, 1);
         for name in &self.stale_networks {
             let id = self.host.networks.get(*name).map(|n| n.id.clone()).unwrap_or_default();
             stages.put(at, Step::RemoveNetwork { name: (*name).into(), id });

@@ -19,6 +19,9 @@ pub enum Step {
     RemoveImage { image: String },
     /// Create a network of the definition.
     CreateNetwork { name: String },
+    /// Make a network of the definition beside the one of its name, for a moment and under another name: whether it can be made.
+    /// What may only be in its way as long as the old one is there counts as no failure.
+    TryNetwork { name: String },
     /// Remove a network of ours.
     RemoveNetwork { name: String, id: String },
     /// Create a named volume of the definition.
@@ -58,6 +61,7 @@ impl fmt::Display for Step {
             Self::PullImage { image, .. } => write!(f, "pull image {image}"),
             Self::RemoveImage { image } => write!(f, "remove image {image}"),
             Self::CreateNetwork { name } => write!(f, "create network {name}"),
+            Self::TryNetwork { name } => write!(f, "try network {name} as it is wanted now"),
             Self::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
             Self::CreateVolume { name } => write!(f, "create volume {name}"),
             Self::RemoveVolume { name } => write!(f, "remove volume {name}"),
@@ -122,7 +126,9 @@ impl<'a> Subject<'a> {
         let by_key = |key: &ContainerKey, names| Self::Container { key: Some(key.clone()), names };
         match step {
             Step::PullImage { .. } | Step::RemoveImage { .. } => Self::Image,
-            Step::CreateNetwork { name } | Step::RemoveNetwork { name, .. } => Self::Network(name),
+            Step::CreateNetwork { name } | Step::TryNetwork { name } | Step::RemoveNetwork { name, .. } => {
+                Self::Network(name)
+            }
             Step::CreateVolume { .. } | Step::RemoveVolume { .. } => Self::Volume,
             Step::CreateContainer { key, name, .. } => by_key(key, vec![name]),
             Step::ConnectNetwork { key, .. } | Step::UpdateContainer { key, .. } => by_key(key, Vec::new()),
