@@ -91,14 +91,18 @@ fn status(version: &wire::Version, info: &wire::Info) -> DockerStatus {
 /// Whose the containers, networks and volumes are that were seen or made here, by the engine's ID. The engine's events about
 /// networks and volumes carry no labels, and a removed thing cannot be asked any more.
 #[derive(Default)]
-pub(super) struct Known(Mutex<HashMap<String, Owner>>);
+pub(super) struct Known {
+    owners: Mutex<HashMap<String, Owner>>,
+    /// Containers that were made and not started yet, by name.
+    fresh: Mutex<HashMap<String, (Owner, String)>>,
+}
 
 impl Known {
     /// More than this is forgotten; the next look fills it again.
     const MAX: usize = 20_000;
 
     pub(super) fn learn(&self, id: &str, owner: &Owner) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= Self::MAX {
             known.clear();
         }
@@ -108,6 +112,21 @@ impl Known {
     }
 
     pub(super) fn owner(&self, id: &str) -> Option<Owner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// A container was made under its name.
+    pub(super) fn made(&self, name: &str, owner: &Owner, id: &str) {
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        if fresh.len() >= Self::MAX {
+            fresh.clear();
+        }
+        fresh.insert(name.to_owned(), (owner.clone(), id.to_owned()));
+    }
+
+    /// The ID of the container that was made for an owner under this name, once.
+    pub(super) fn take_fresh(&self, name: &str, owner: &Owner) -> Option<String> {
+        let (of, id) = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).remove(name)?;
+        (of == *owner).then_some(id)
     }
 }

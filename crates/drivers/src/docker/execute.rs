@@ -194,7 +194,10 @@ impl Execution<'_> {
         if later.is_empty() && files.uploads.is_empty() {
             return match self.create(name, &body, wanted.platform.as_deref()).await {
                 Err(error) if is_name_taken(&error) => self.is_made(name, marks).await,
-                created => created.map(drop),
+                created => {
+                    self.known.made(name, self.owner, &created?);
+                    Ok(())
+                }
             };
         }
         let unfinished = format!("{name}{UNFINISHED}");
@@ -211,6 +214,7 @@ impl Execution<'_> {
             let _ = self.delete_container(&id, true).await;
             return if is_name_taken(&error) { self.is_made(name, marks).await } else { Err(error) };
         }
+        self.known.made(name, self.owner, &id);
         Ok(())
     }
 
@@ -271,13 +275,24 @@ impl Execution<'_> {
 
     async fn start_container(&self, name: &str) -> Result<(), DriverError> {
         let what = format!("start container {name}");
+        // What was made a moment ago need not be looked up, unless it has gone meanwhile.
+        if let Some(id) = self.known.take_fresh(name, self.owner) {
+            match self.start(&id).await {
+                Err(error) if error.status() == Some(404) && error.says("No such container") => {}
+                started => return started.map_err(|error| error.of_start(&what)),
+            }
+        }
         let seen = self.ours(name, name).await.map_err(|error| error.of(&what))?;
         let seen = seen.ok_or_else(|| gone("container", name).of(&what))?;
         if seen.state.status == "running" {
             return Ok(());
         }
-        let call = self.client.post(format!("/containers/{}/start", segment(&seen.id))).deadline(LONG_DEADLINE);
-        call.send().await.map(drop).map_err(|error| error.of_start(&what))
+        self.start(&seen.id).await.map_err(|error| error.of_start(&what))
+    }
+
+    async fn start(&self, id: &str) -> Result<(), CallError> {
+        let call = self.client.post(format!("/containers/{}/start", segment(id))).deadline(LONG_DEADLINE);
+        call.send().await.map(drop)
     }
 
     async fn stop_container(&self, id: &str, name: &str, grace_seconds: i64) -> Result<(), CallError> {

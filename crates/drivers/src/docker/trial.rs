@@ -33,7 +33,7 @@ pub(super) async fn try_network(client: &Client, wanted: &NetworkCreateRequest) 
     }
     let subnets = subnets_wanted(wanted);
     let meets = |network: &&wire::Network| overlaps(&subnets, &network.subnets());
-    if old.iter().any(|network| meets(&network)) && !others.iter().any(|network| meets(&network)) {
+    if old.iter().any(&meets) && !others.iter().any(meets) {
         trial.ipam.iter_mut().for_each(|ipam| ipam.config = None);
     }
     let mut body = to_value(&trial);

@@ -21,8 +21,10 @@ use crate::reconcile::requeue::{jitter, until};
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// Deadline of the calls made here.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// Containers come and go in bursts: the description is renewed this long after the first of a burst.
+/// Containers come and go in bursts: the description is renewed this long after the last of a burst, and this long after its
+/// first at the latest. For each an engine runs `runc --version` and the like.
 const DESCRIBE_AFTER: Duration = Duration::from_secs(10);
+const DESCRIBE_BY: Duration = Duration::from_mins(1);
 /// A connection that holds for less than this is not opened again at once.
 const FLAP: Duration = Duration::from_secs(1);
 
@@ -141,7 +143,9 @@ impl Supervisor {
     async fn redescribe(&self, engine: &Arc<dyn Engine>, stir: &Notify) {
         loop {
             stir.notified().await;
-            sleep(jitter(DESCRIBE_AFTER)).await;
+            let by = Instant::now() + jitter(DESCRIBE_BY);
+            let calm = jitter(DESCRIBE_AFTER);
+            while timeout(calm.min(by.saturating_duration_since(Instant::now())), stir.notified()).await.is_ok() {}
             // Should it fail, the ping says so.
             if let Ok(docker) = self.in_time(engine.describe()).await {
                 self.shared.described(&self.key, docker);
