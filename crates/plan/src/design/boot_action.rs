@@ -186,7 +186,8 @@ pub(super) fn render(
                 Content::Data(pipeline(data, &asset.data_pipeline, seen, undefined).map_err(|e| (index, "data", e))?)
             }
         };
-        Ok(Rendered { type_: asset.type_, path: asset.path.clone().unwrap_or_default(), mode: mode(asset), content })
+        let mode = asset.permissions.as_deref().and_then(mode).unwrap_or(MODE);
+        Ok(Rendered { type_: asset.type_, path: asset.path.clone().unwrap_or_default(), mode, content })
     });
     rendered.collect()
 }
@@ -196,8 +197,11 @@ pub(super) fn is_fixed(asset: &Asset) -> bool {
     !asset.data_pipeline.contains(&PipelineStep::Template) && !asset.location_pipeline.contains(&PipelineStep::Template)
 }
 
-fn mode(asset: &Asset) -> u32 {
-    asset.permissions.as_deref().and_then(|mode| u32::from_str_radix(mode, 8).ok()).unwrap_or(MODE)
+/// A file mode: three octal digits or more, also as Python writes them.
+pub(super) fn mode(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    let is_octal = digits.len() >= 3 && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    u32::from_str_radix(digits, 8).ok().filter(|mode| is_octal && *mode <= 0o7777)
 }
 
 /// Puts content through a pipeline.

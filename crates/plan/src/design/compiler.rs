@@ -9,22 +9,26 @@ use std::sync::Arc;
 use minijinja::UndefinedBehavior;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use slipway_api::design::NodeFilterSet;
 
 use super::boot_action::{self, RenderError, Rendered, Run, Shape};
 use super::explain::{self, Explanation};
 use super::filter::Filter;
-use super::locate::Locator;
+use super::locate::{Locator, Raw};
 use super::model::{NodeModel, SiteModel, Text};
 use super::node::{self, Compiled};
 use super::profile::{Profile, profiles};
 use super::rules::Check;
 use super::site::{Site, same_sources};
-use super::source::{DesignSource, NodeSource};
+use super::source::{DesignSource, NodeSource, join};
 use super::validate;
 use crate::finding::{Finding, Severity};
 
 /// Templates that are tried for one Design. Each has a bound of its own; together they could still take hours.
 const TRIED_TEMPLATES: usize = 5_000;
+
+/// Index of the use of a BMC that the Design gives a Node.
+const BMC_OF_DESIGN: usize = 1;
 
 /// A use of something that only one Node may use, with its index in the Node.
 type Use = (Text, usize);
@@ -34,7 +38,8 @@ type Use = (Text, usize);
 pub struct Compiler {
     site: Site,
     profiles: HashMap<Text, Profile>,
-    profile_findings: Vec<Finding>,
+    /// What is wrong with host profiles whoever follows them, with the profile.
+    profile_findings: Vec<(Option<Text>, Finding)>,
     nodes: BTreeMap<Text, Slot>,
     addresses: Users<IpAddr>,
     boot_macs: Users<Text>,
@@ -106,7 +111,7 @@ impl Compiler {
     pub fn new(sources: Vec<DesignSource>, include_findings: Vec<Finding>, nodes: Vec<NodeSource>) -> Self {
         let site = Site::new(sources, include_findings);
         let (profiles, raws) = profiles(&site);
-        let profile_findings = Locator::new(&site, None).findings(&raws);
+        let profile_findings = of_profiles(&site, &raws);
         let mut compiler = Self {
             site,
             profiles,
@@ -148,7 +153,7 @@ impl Compiler {
             self.boot_macs.add(mac.clone(), name, 0);
         }
         if let Some(bmc) = &compiled.bmc {
-            self.bmcs.add(bmc.clone(), name, 0);
+            self.bmcs.add(bmc.clone(), name, usize::from(source.bmc_address.is_none()));
         }
         self.put(source, compiled);
     }
@@ -176,7 +181,7 @@ impl Compiler {
         let only_profiles = same_sources(&without_profiles(&self.site.sources), &without_profiles(&sources));
         self.site = Site::new(sources, include_findings);
         let (mut profiles, raws) = profiles(&self.site);
-        self.profile_findings = Locator::new(&self.site, None).findings(&raws);
+        self.profile_findings = of_profiles(&self.site, &raws);
         let mut unchanged: HashSet<Text> = HashSet::new();
         if only_profiles {
             for (name, profile) in &mut profiles {
@@ -240,7 +245,12 @@ impl Compiler {
     /// All that is wrong, the worst first, then by object and field.
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self.site.findings.clone();
-        findings.extend(self.profile_findings.iter().cloned());
+        let used = self.used_profiles();
+        findings.extend(self.profile_findings.iter().map(|(profile, finding)| {
+            let is_used = profile.as_ref().is_none_or(|profile| used.contains(&**profile));
+            // What no Node follows keeps nothing from being used.
+            if is_used { finding.clone() } else { Finding { severity: Severity::Warning, ..finding.clone() } }
+        }));
         let mut locator = Locator::new(&self.site, None);
         let followed: BTreeSet<&str> =
             self.nodes.values().filter_map(|slot| slot.source.design.host_profile.as_deref()).collect();
@@ -264,6 +274,18 @@ impl Compiler {
         findings
     }
 
+    /// Host profiles that Nodes follow, with all that these extend.
+    fn used_profiles(&self) -> HashSet<&str> {
+        let mut used: HashSet<&str> = HashSet::new();
+        for slot in self.nodes.values() {
+            let mut next = slot.source.design.host_profile.as_deref();
+            while let Some(name) = next.filter(|name| used.insert(name)) {
+                next = self.site.profiles.get(name).and_then(|at| self.site.profile(at).extends.as_deref());
+            }
+        }
+        used
+    }
+
     fn add_collisions(&self, findings: &mut Vec<Finding>) {
         let object = |(name, _): &Use| format!("Node/{name}");
         for (address, user, first) in self.addresses.collisions() {
@@ -280,22 +302,31 @@ impl Compiler {
             findings.push(Check::MacTwice.at(&object(user), "spec.bootMac", message));
         }
         for (bmc, user, first) in self.bmcs.collisions() {
+            let path = match (user.1, first.1) {
+                // One address given twice has been told.
+                (BMC_OF_DESIGN, BMC_OF_DESIGN) => continue,
+                (BMC_OF_DESIGN, _) => "spec.addressing",
+                _ => "spec.bmc.address",
+            };
             let message = format!("Node {} has the BMC {bmc:.200} too", first.0);
-            findings.push(Check::BmcTwice.at(&object(user), "spec.bmc.address", message));
+            findings.push(Check::BmcTwice.at(&object(user), path, message));
         }
     }
 
     /// Which Nodes there are, and which of them boot actions and rollout groups take.
     fn add_scopes(&self, findings: &mut Vec<Finding>) {
         if self.nodes.is_empty() {
-            findings.push(Check::NoNodes.at(self.site.object(), self.site.base(), "the site has no Nodes"));
+            for check in [Check::NoNodes, Check::NoAddresses] {
+                findings.push(check.at(self.site.object(), self.site.base(), "the site has no Nodes"));
+            }
             return;
         }
+        self.add_strangers(findings);
         let mut taken = vec![0_usize; self.site.filters.len()];
         for (name, slot) in &self.nodes {
             slot.compiled.boot_actions.iter().for_each(|action| taken[*action] += 1);
             if slot.compiled.boot_actions.is_empty()
-                && slot.source.design.host_profile.is_some()
+                && validate::node::is_provisioned(&slot.source.design)
                 && slot.compiled.model.is_some()
             {
                 let message = "no boot action applies to this Node";
@@ -312,6 +343,35 @@ impl Compiler {
             }
         }
         validate::rollout::check_members(&self.site, &self.group_sizes(), findings);
+    }
+
+    /// Nodes that filters name, and that are not in this site.
+    fn add_strangers(&self, findings: &mut Vec<Finding>) {
+        let mut look = |object: &str, path: &str, filter: &NodeFilterSet| {
+            for (number, filter) in filter.filters.iter().enumerate() {
+                let strangers =
+                    filter.names.iter().enumerate().filter(|(_, name)| !self.nodes.contains_key(name.as_str()));
+                for (index, name) in strangers {
+                    let path = format!("{path}.filters[{number}].names[{index}]");
+                    let message = format!("Node `{name:.100}` is not in this site");
+                    findings.push(Check::UndefinedHarmless.at(object, path, message));
+                }
+            }
+        };
+        for (name, at) in &self.site.boot_actions.all {
+            if let Some(filter) = &self.site.boot_action(*at).node_filter
+                && let Some((object, path)) = self.site.boot_actions.place(&self.site, name)
+            {
+                look(&object, &format!("{path}.nodeFilter"), filter);
+            }
+        }
+        let Some((rollout, source)) = self.site.rollout() else { return };
+        for (index, group) in rollout.groups.iter().enumerate() {
+            if let Some(selector) = &group.selector {
+                let path = join(&source.base, &format!("rollout.groups[{index}].selector"));
+                look(&source.object, &path, selector);
+            }
+        }
     }
 
     /// The groups of the rollout, in their order, each with its Nodes. A Node belongs to the first one that takes it.
@@ -409,6 +469,11 @@ impl Compiler {
         }
         findings.into_values().collect()
     }
+}
+
+fn of_profiles(site: &Site, raws: &[Raw]) -> Vec<(Option<Text>, Finding)> {
+    let mut locator = Locator::new(site, None);
+    raws.iter().map(|raw| (raw.profile().cloned(), locator.finding(raw))).collect()
 }
 
 /// The worst first, then by object and field.

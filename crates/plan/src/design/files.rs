@@ -11,7 +11,7 @@ use super::explain::Explanation;
 use super::rules::Check;
 use super::source::{DesignSource, NodeSource, with_includes};
 use crate::finding::{Finding, Place, Severity};
-use crate::formats::yaml::{self, Booleans, Bounds, Document};
+use crate::formats::yaml::{self, Bounds, Dialect, Document};
 
 /// Bounds of a file of a site: a site of 10 000 Nodes has some 7 MB.
 pub const SITE: Bounds = Bounds { bytes: 64 << 20, nodes: 8_000_000, depth: 100 };
@@ -45,13 +45,12 @@ impl SiteFiles {
         for (name, text) in texts {
             let file = site.files.len();
             site.files.push(name.into());
-            match yaml::read(text, SITE, Booleans::Yaml11) {
-                Ok(documents) => documents.into_iter().for_each(|document| site.add(file, document)),
-                Err(unreadable) => {
-                    let at = unreadable.location.unwrap_or(yaml::Location { line: 1, column: 1 });
-                    let place = Place { file: name.to_owned(), line: at.line, column: at.column };
-                    site.findings.push(Finding { place: Some(place), ..unreadable.finding });
-                }
+            let (documents, problems) = yaml::read_all(text, SITE, Dialect::Kubectl);
+            documents.into_iter().for_each(|document| site.add(file, document));
+            for unreadable in problems {
+                let at = unreadable.location.unwrap_or(yaml::Location { line: 1, column: 1 });
+                let place = Place { file: name.to_owned(), line: at.line, column: at.column };
+                site.findings.push(Finding { place: Some(place), ..unreadable.finding });
             }
         }
         site
@@ -145,7 +144,7 @@ impl SiteFiles {
             let text =
                 self.value(&identity).and_then(|value| value.get("data")?.get(&key)?.as_str().map(str::to_owned));
             let Some(text) = text else { continue };
-            match yaml::read(&text, SITE, Booleans::Yaml11) {
+            match yaml::read(&text, SITE, Dialect::Kubectl) {
                 Ok(documents) => self.texts.extend(documents.into_iter().next().map(|document| (identity, document))),
                 Err(unreadable) => {
                     let place = unreadable.location.unwrap_or_default();

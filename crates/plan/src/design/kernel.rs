@@ -6,9 +6,11 @@ use super::model::{KernelParamModel, Text};
 
 const REFERENCE: &str = "hardwareprofile:";
 
-/// The value of a parameter, a reference looked up: with the hardware profile that it came from. An error says why not.
+/// The value of a parameter, a reference looked up (`hardwareprofile:` alone is none): with the hardware profile that it came from. An error says why not.
 pub(super) fn resolve(value: &str, hardware: Option<&HardwareProfile>) -> Result<Option<(Text, Text)>, String> {
-    let Some(reference) = value.strip_prefix(REFERENCE) else { return Ok(None) };
+    let Some(reference) = value.strip_prefix(REFERENCE).filter(|reference| !reference.is_empty()) else {
+        return Ok(None);
+    };
     let hardware = hardware.ok_or("there is no hardware profile to look it up in")?;
     let found = match reference.split_once('.') {
         Some(("cpuset", name)) => {

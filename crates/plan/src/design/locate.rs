@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::model::Origin;
+use super::model::{Origin, Text};
 use super::rules::Check;
 use super::site::Site;
 use super::source::{NodeSource, join};
@@ -26,6 +26,14 @@ pub(super) struct Raw {
 impl Raw {
     pub(super) fn new(check: Check, origin: Origin, path: Vec<String>, message: impl Into<String>) -> Self {
         Self { check, origin, path, message: message.into(), is_harmless: false }
+    }
+
+    /// The host profile that it is about.
+    pub(super) fn profile(&self) -> Option<&Text> {
+        match &self.origin {
+            Origin::HostProfile(name) => Some(name),
+            _ => None,
+        }
     }
 
     /// A warning, as somebody else configures that part.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use slipway_api::design::HardwareProfile;
+use slipway_api::design::{HardwareProfile, OutOfBandType};
 
 use super::boot_action::Shape;
 use super::filter::Facts;
@@ -47,7 +47,7 @@ pub(super) fn compile(site: &Site, profiles: &HashMap<Text, Profile>, source: &N
         findings: Vec::new(),
         addresses: Vec::new(),
         boot_mac: validate::node::boot_mac(source, &mut raws),
-        bmc: source.bmc_address.as_deref().map(canonical_bmc),
+        bmc: source.bmc_address.as_deref().and_then(canonical_bmc),
         boot_actions: Vec::new(),
         shape: Shape::default(),
     };
@@ -66,8 +66,13 @@ pub(super) fn compile(site: &Site, profiles: &HashMap<Text, Profile>, source: &N
         .collect();
     if let Ok(profile) = base(site, profiles, source, &mut raws) {
         let model = model(site, profile, source, addressing, &mut raws);
-        compiled.boot_actions = boot_actions(site, source, &model);
+        if validate::node::is_provisioned(&source.design) {
+            compiled.boot_actions = boot_actions(site, source, &model);
+        }
         compiled.shape = Shape::of(&model);
+        if source.bmc_address.is_none() {
+            compiled.bmc = bmc_of(&model);
+        }
         let in_scope = compiled.boot_actions.iter().filter_map(|number| site.boot_actions.all.get(*number));
         let model = NodeModel { boot_actions: in_scope.map(|(name, _)| name.clone()).collect(), ..model };
         compiled.model = Some(Arc::new(model));
@@ -119,6 +124,7 @@ fn model(
     };
     let storage = match shared {
         Some(shared) if Arc::ptr_eq(&host.storage, &under.storage) => shared.storage.clone(),
+        _ if !validate::node::is_provisioned(&source.design) => Arc::default(),
         _ => Arc::new(storage(&host, &Origin::Node, raws)),
     };
     let same_platform = Arc::ptr_eq(&host.kernel_params, &under.kernel_params)
@@ -130,7 +136,8 @@ fn model(
     };
     let domain = domain(site, &host);
     let out_of_band_address = host.out_of_band.network.as_ref().and_then(|network| {
-        addressing.iter().rev().find(|address| *address.network == *network.value).and_then(|a| match a.address {
+        // drydock's interfaces have the last address on a network, and its BMCs the first.
+        addressing.iter().find(|address| *address.network == *network.value).and_then(|a| match a.address {
             AddressKind::Static(address) => Some(address),
             AddressKind::Dhcp => None,
         })
@@ -302,7 +309,25 @@ fn boot_actions(site: &Site, source: &NodeSource, model: &NodeModel) -> Vec<usiz
     taking.map(|(number, _)| number).collect()
 }
 
-/// A BMC's address without what does not tell two BMCs apart: case, and a slash at the end.
-fn canonical_bmc(address: &str) -> String {
-    address.trim_end_matches('/').to_ascii_lowercase()
+/// A BMC's address without what does not tell two BMCs apart: case, a slash at the end, and the port that it has anyway.
+/// None for `manual`, which is no address.
+fn canonical_bmc(address: &str) -> Option<String> {
+    let address = address.trim_end_matches('/').to_ascii_lowercase();
+    let (scheme, rest) = address.split_once("://")?;
+    let port = if scheme.ends_with("https") { ":443" } else { ":623" };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    Some(format!("{scheme}://{}{path}", authority.strip_suffix(port).unwrap_or(authority)))
+}
+
+/// The BMC that the Design gives a Node: at the Node's address on the out-of-band network.
+fn bmc_of(model: &NodeModel) -> Option<String> {
+    let scheme = match model.out_of_band.type_.as_ref()?.value {
+        OutOfBandType::Ipmi => "ipmi",
+        OutOfBandType::Redfish => "redfish+https",
+        OutOfBandType::Libvirt | OutOfBandType::Manual | OutOfBandType::None => return None,
+    };
+    Some(match model.out_of_band_address? {
+        IpAddr::V4(address) => format!("{scheme}://{address}"),
+        IpAddr::V6(address) => format!("{scheme}://[{address}]"),
+    })
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use slipway_api::design::{
-    BondMode, BootAction, Dns, HardwareProfile, HostProfile, Network, NetworkLink, PeerRate, Rack, RangeType, Rollout,
+    BondMode, BootAction, Dns, HardwareProfile, HostProfile, Network, NetworkLink, PeerRate, Rack, RangeType,
+    Repository, Rollout,
 };
 
 use super::filter::Filter;
@@ -254,9 +255,12 @@ impl Site {
         for (name, at) in &self.networks.all {
             let mut seen = HashSet::new();
             for route in &self.network(*at).routes {
-                let Some(domain) = route.route_domain.as_deref().filter(|_| route.subnet.is_none()) else { continue };
+                // The first route to a domain counts.
+                let Some(domain) = route.route_domain.as_deref().filter(|domain| seen.insert(*domain)) else {
+                    continue;
+                };
                 let Some(gateway) = route.gateway.as_deref().and_then(|gateway| gateway.parse().ok()) else { continue };
-                let Some(networks) = members.get(domain).filter(|_| seen.insert(domain)) else { continue };
+                let Some(networks) = members.get(domain) else { continue };
                 count += networks.len();
                 if count > COMPUTED_ROUTES {
                     let source = &self.sources[at.source];
@@ -289,7 +293,7 @@ impl Site {
         let networks = self.networks.all.iter().filter_map(|(name, _)| self.network_facts.get(name));
         SiteModel {
             authorized_keys: keys.map(|key| one_line(key)).collect(),
-            repositories: self.sources.iter().flat_map(|s| s.spec.repositories.iter().cloned()).collect(),
+            repositories: self.sources.iter().flat_map(|s| s.spec.repositories.iter().map(with_arches)).collect(),
             remove_unlisted_repositories: self.sources.iter().any(|s| s.spec.remove_unlisted_repositories),
             tag_definitions: self.sources.iter().flat_map(|s| s.spec.tag_definitions.iter().cloned()).collect(),
             networks: networks.map(|facts| facts.model.clone()).collect(),
@@ -298,6 +302,14 @@ impl Site {
             boot_actions: self.boot_actions.all.iter().map(|(_, at)| self.boot_action(*at).clone()).collect(),
         }
     }
+}
+
+fn with_arches(repository: &Repository) -> Repository {
+    let mut repository = repository.clone();
+    if repository.arches.is_empty() {
+        repository.arches.push("amd64".to_owned());
+    }
+    repository
 }
 
 /// A key is one line, however it was wrapped.

@@ -62,6 +62,7 @@ const CASES: &[Case] = &[
         "oob]",
     ),
     case(Check::LinkUndefined, &[("link: pxe, slaves", "link: pxxe, slaves")], "`pxxe`, which is not defined", "pxxe"),
+    case(Check::LinkUndefined, &[("link: pxe, slaves", "slaves")], "pxe is on no link", "{name: pxe, slaves"),
     case(
         Check::HugepagesIncomplete,
         &[("      - {name: hugepagesz, value: \"hardwareprofile:hugepages.dpdk.size\"}\n", "")],
@@ -122,6 +123,12 @@ const CASES: &[Case] = &[
     ),
     case(Check::MtuOutOfRange, &[("mtu: 1500", "mtu: 900")], "900 is not between", "900"),
     case(Check::MtuAboveLink, &[("mtu: 1500", "mtu: 1501")], "1501", "1501"),
+    case(
+        Check::MtuAboveLink,
+        &[("mtu: 1500", "mtu: 1501"), ("allowedNetworks: [oob]\n", "allowedNetworks: [oob, pxe]\n      mtu: 9000\n")],
+        "its link pxe one of 1500",
+        "1501",
+    ),
     case(
         Check::TaggedMtuAboveLink,
         &[("      mtu: 9000\n      trunking", "      mtu: 8999\n      trunking")],
@@ -224,6 +231,25 @@ const CASES: &[Case] = &[
         &[("[mgmt, storage, v6]\n  hostProfiles", "[mgmt, storage, v6, vv]\n  hostProfiles")],
         "`vv` is not defined",
         "vv]",
+    ),
+    case(Check::Undefined, &[("defaultNetwork: pxe}", "defaultNetwork: pxee}")], "`pxee` is not defined", "pxee}"),
+    case(
+        Check::UndefinedHarmless,
+        &[("trunking: {mode: 802.1q}", "trunking: {mode: 802.1q, defaultNetwork: native}")],
+        "`native` is not defined",
+        "native}",
+    ),
+    case(
+        Check::UndefinedHarmless,
+        &[("- {tags: [control]}\n", "- {tags: [control]}\n          - {names: [control1, n99]}\n")],
+        "`n99` is not in this site",
+        "n99]",
+    ),
+    case(
+        Check::UndefinedHarmless,
+        &[("selector: {filters: [{tags: [control]}]}", "selector: {filters: [{tags: [control]}, {names: [n98]}]}")],
+        "`n98` is not in this site",
+        "n98]",
     ),
     case(Check::UndefinedHarmless, &[("rack: r1", "rack: r9")], "`r9` is not defined", "r9"),
     case(Check::UndefinedHarmless, &[("localNetworks: [pxe]", "localNetworks: [pxx]")], "`pxx` is not defined", "pxx"),
@@ -400,6 +426,15 @@ const CASES: &[Case] = &[
         "\"redfish",
     ),
     case(
+        Check::BmcTwice,
+        &[(
+            "  rack: r1\n",
+            "  rack: r1\n  bmc: {address: \"ipmi://172.16.100.21:623\", credentials: {secretRef: {name: x}}}\n",
+        )],
+        "has the BMC",
+        "\"ipmi:",
+    ),
+    case(
         Check::RedfishIncomplete,
         &[
             (", credentials: {secretRef: {name: compute2-bmc}}}", "}"),
@@ -492,6 +527,8 @@ fn each_rule_fires_where_it_should() {
 const ELSEWHERE: &[(Check, &str)] = &[
     (Check::NoNetworks, "an_empty_site"),
     (Check::NoNodes, "an_empty_site"),
+    (Check::NoCidrs, "an_empty_site"),
+    (Check::NoAddresses, "an_empty_site"),
     (Check::AddressInOtherDesign, "addresses_of_two_designs"),
     (Check::ImageUnknown, "images_that_the_provisioner_lacks"),
     (Check::ObjectLarge, "large_objects"),
@@ -556,7 +593,8 @@ fn a_broken_part_hides_nothing_of_the_rest() {
 fn an_empty_site() {
     let site = Site::of("apiVersion: slipway.dev/v1alpha1\nkind: Design\nmetadata: {name: x}\nspec: {}\n");
     let told: Vec<_> = site.findings.iter().map(|f| (f.code, f.severity)).collect();
-    assert_eq!(told, [("DD2002", Severity::Warning), ("DD2002", Severity::Warning)], "{}", site.told());
+    let codes = ["DD2002", "DD2002", "DD2005", "DD2006"].map(|code| (code, Severity::Warning));
+    assert_eq!(told, codes, "{}", site.told());
 }
 
 #[test]
@@ -602,6 +640,47 @@ fn large_objects() {
     assert_eq!(of(200 << 10), []);
     assert_eq!(of(300 << 10), [("SD1007", Severity::Warning)]);
     assert_eq!(of(2 << 20), [("SD1007", Severity::Error)]);
+}
+
+#[test]
+fn what_is_alike_and_not_the_same() {
+    let site = Site::lab(&[
+        // Hosts without a BMC to talk to are many.
+        ("  rack: r1\n", "  rack: r1\n  bmc: {address: manual}\n"),
+        (
+            "bmc: {address: \"redfish+https://172.16.100.22/redfish/v1/Systems/1\", credentials: {secretRef: {name: compute2-bmc}}}",
+            "bmc: {address: manual}",
+        ),
+        ("outOfBand: {type: Redfish}", "outOfBand: {type: Manual}"),
+        // A profile that no Node follows may say what it likes.
+        (
+            "  bootActions:\n",
+            "    - {name: spare, extends: nothing}\n    - {name: ring, extends: ring}\n  bootActions:\n",
+        ),
+        // More digits than usual are a file mode too.
+        ("permissions: \"0555\"", "permissions: \"0o00755\""),
+        // No reference at all.
+        ("{name: console, value: ttyS2}", "{name: console, value: \"hardwareprofile:\"}"),
+    ]);
+    let told: Vec<_> = site.findings.iter().map(|f| (f.severity, f.code, f.path.as_str())).collect();
+    let of = |code, path| (Severity::Warning, code, path);
+    assert_eq!(
+        told,
+        [of("SD1001", "spec.hostProfiles[2].extends"), of("SD1002", "spec.hostProfiles[3].extends")],
+        "{}",
+        site.told()
+    );
+    assert_eq!(
+        site.compiler().node("compute1").unwrap().platform.kernel_params[1].value.as_deref(),
+        Some("hardwareprofile:")
+    );
+}
+
+#[test]
+fn a_host_that_the_design_does_not_provision() {
+    let node = "---\nkind: Node\nmetadata: {name: there}\nspec: {designRef: {name: lab}, addressing: [{network: mgmt, address: 172.16.1.40}]}\n";
+    let site = Site::of(format!("{}{node}", crate::support::LAB));
+    assert!(site.findings.is_empty(), "neither disks nor boot actions are missing:\n{}", site.told());
 }
 
 /// What drydock refused or crashed on and this does not, and the other way round. One line each in the migration guide.

@@ -82,7 +82,7 @@ fn file(asset: &Asset, spot: &Spot, findings: &mut Vec<Finding>) {
     if asset.data.is_none() && asset.location.is_none() {
         findings.push(spot.find(Check::AssetIncomplete, "data", "there is neither data nor a location"));
     }
-    if let Some(mode) = asset.permissions.as_deref().filter(|mode| !is_mode(mode)) {
+    if let Some(mode) = asset.permissions.as_deref().filter(|mode| boot_action::mode(mode).is_none()) {
         let message = format!("`{mode}` is not an octal file mode");
         findings.push(spot.find(Check::AssetPermissions, "permissions", message));
     }
@@ -97,10 +97,6 @@ fn file(asset: &Asset, spot: &Spot, findings: &mut Vec<Finding>) {
     {
         findings.push(spot.find(Check::PipelineFails, "data", reason));
     }
-}
-
-fn is_mode(mode: &str) -> bool {
-    (3..=4).contains(&mode.len()) && mode.bytes().all(|b| (b'0'..=b'7').contains(&b))
 }
 
 #[cfg(test)]

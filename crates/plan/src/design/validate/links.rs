@@ -77,7 +77,10 @@ fn trunk(site: &Site, link: &NetworkLink, spot: &Spot, findings: &mut Vec<Findin
         && !site.networks.knows(site, network)
     {
         let message = format!("network `{network:.100}` is not defined");
-        findings.push(spot.find(Check::Undefined, "trunking.defaultNetwork", message));
+        // A trunk works without one.
+        let is_trunk = trunking.mode == TrunkMode::Dot1q;
+        let check = if is_trunk { Check::UndefinedHarmless } else { Check::Undefined };
+        findings.push(spot.find(check, "trunking.defaultNetwork", message));
     }
     if trunking.mode == TrunkMode::Dot1q {
         return;
@@ -127,11 +130,8 @@ fn vlans(site: &Site, link: &NetworkLink, spot: &Spot, findings: &mut Vec<Findin
 pub(in crate::design) fn interface(site: &Site, interface: &HostInterface, raws: &mut Vec<Raw>) {
     let name = &interface.name;
     let Some(link_name) = &interface.link else {
-        if let Some(network) = interface.networks.first() {
-            let path = names(["interfaces", name, "networks", &network.value]);
-            let message = format!("interface {name} has networks, and is on no link");
-            raws.push(Raw::new(Check::LinkUndefined, network.origin.clone(), path, message));
-        }
+        let message = format!("interface {name} is on no link");
+        raws.push(Raw::new(Check::LinkUndefined, interface.origin.clone(), names(["interfaces", name]), message));
         return;
     };
     let Some(at) = site.links.get(&link_name.value) else {

@@ -1,13 +1,14 @@
 //! Networks: addresses, ranges, routes, MTU.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use slipway_api::design::{Network, RangeType};
 
 use super::Spot;
+use crate::design::model::LinkModel;
 use crate::design::rules::Check;
 use crate::design::site::{NetworkFacts, Site, parse_net};
 use crate::finding::Finding;
@@ -17,17 +18,20 @@ const MTU: std::ops::RangeInclusive<u32> = 1280..=65536;
 
 pub(super) fn check(site: &Site, findings: &mut Vec<Finding>) {
     if site.networks.all.is_empty() && site.sources.iter().all(|source| source.broken.findings().is_empty()) {
-        findings.push(Check::NoNetworks.at(site.object(), site.base(), "the site has no networks"));
+        for check in [Check::NoNetworks, Check::NoCidrs] {
+            findings.push(check.at(site.object(), site.base(), "the site has no networks"));
+        }
     }
     let domains: HashSet<&str> =
         site.networks.all.iter().filter_map(|(_, at)| site.network(*at).route_domain.as_deref()).collect();
+    let natives = natives(site);
     for (name, at) in &site.networks.all {
         let Some((object, path)) = site.networks.place(site, name) else { continue };
         let (spot, network) = (Spot { object, path }, site.network(*at));
         let Some(facts) = site.facts(name) else { continue };
         cidr(network, &spot, findings);
         mtu(network.mtu, &spot, findings);
-        mtu_of_link(site, network, facts, &spot, findings);
+        mtu_of_link(site, network, (facts, natives.get(&**name).copied()), &spot, findings);
         destinations(network, &domains, &spot, findings);
         gateways(network, facts, &spot, findings);
         ranges(network, facts, &spot, findings);
@@ -58,12 +62,31 @@ pub(super) fn mtu(mtu: Option<u32>, spot: &Spot, findings: &mut Vec<Finding>) {
     }
 }
 
-fn mtu_of_link(site: &Site, network: &Network, facts: &NetworkFacts, spot: &Spot, findings: &mut Vec<Finding>) {
-    let link = facts.model.link.as_deref().and_then(|link| site.link_model(link));
-    let (Some(mtu), Some(link)) = (network.mtu, link) else { return };
+/// Links by their default network; of several the one with the least MTU.
+fn natives(site: &Site) -> HashMap<&str, &LinkModel> {
+    let mut natives: HashMap<&str, &LinkModel> = HashMap::new();
+    for link in site.links.all.iter().filter_map(|(name, _)| site.link_model(name)) {
+        if let Some(network) = link.default_network.as_deref() {
+            let least = natives.entry(network).or_insert(link);
+            if link.mtu.value < least.mtu.value {
+                *least = link;
+            }
+        }
+    }
+    natives
+}
+
+fn mtu_of_link(
+    site: &Site,
+    network: &Network,
+    (facts, native): (&NetworkFacts, Option<&LinkModel>),
+    spot: &Spot,
+    findings: &mut Vec<Finding>,
+) {
+    let tagged = || facts.model.link.as_deref().and_then(|link| site.link_model(link));
+    let (Some(mtu), Some(link)) = (network.mtu, native.or_else(tagged)) else { return };
     if mtu > link.mtu.value {
-        let is_native = link.default_network.as_deref() == Some(&network.name);
-        let check = if is_native { Check::MtuAboveLink } else { Check::TaggedMtuAboveLink };
+        let check = if native.is_some() { Check::MtuAboveLink } else { Check::TaggedMtuAboveLink };
         let (name, of_link) = (&network.name, link.mtu.value);
         let message = format!("network {name} has an MTU of {mtu}, and its link {} one of {of_link}", link.name);
         findings.push(spot.find(check, "mtu", message));

@@ -19,7 +19,7 @@ const LABEL: usize = 63;
 
 /// Whether the Design says what the machine is to be. A host that exists already may belong to a site for its addresses
 /// and its place in the rollout alone.
-fn is_provisioned(node: &NodeDesign) -> bool {
+pub(in crate::design) fn is_provisioned(node: &NodeDesign) -> bool {
     node.host_profile.is_some()
         || node.hardware_profile.is_some()
         || !node.interfaces.is_empty()

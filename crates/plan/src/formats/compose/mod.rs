@@ -31,7 +31,7 @@ pub use self::ports::MAX_PORTS;
 pub use self::read::MAX_FINDINGS;
 use self::read::{At, Findings};
 pub use self::values::nearest;
-use super::yaml::{self, Booleans, Bounds};
+use super::yaml::{self, Bounds, Dialect};
 use crate::finding::{Finding, Severity};
 
 /// Bounds of one Compose file. A text may have this many bytes; a value's texts and keys together as many.
@@ -85,7 +85,7 @@ pub fn load(
 
 /// The one document of a text.
 fn parse(text: &str, base: &str) -> Result<yaml::Document, Finding> {
-    let mut documents = yaml::read(text, BOUNDS, Booleans::Strict).map_err(|unreadable| {
+    let mut documents = yaml::read(text, BOUNDS, Dialect::Compose).map_err(|unreadable| {
         let finding = Finding { path: base.to_owned(), ..unreadable.finding };
         match unreadable.location {
             Some(at) => {

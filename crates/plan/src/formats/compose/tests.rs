@@ -49,7 +49,7 @@ fn a_value_is_read_like_a_text() {
     for (text, profiles) in
         [(include_str!("fixtures/full.yaml"), [].as_slice()), (include_str!("fixtures/short.yaml"), &["debug"])]
     {
-        let value = yaml::read(text, BOUNDS, Booleans::Yaml11).unwrap().remove(0).value;
+        let value = yaml::read(text, BOUNDS, Dialect::Kubectl).unwrap().remove(0).value;
         let profiles: Vec<String> = profiles.iter().map(|&profile| profile.to_owned()).collect();
         let from_value = load(Source::Value(&value), &variables(), &profiles, "spec.compose").unwrap();
         let from_text = load(Source::Text(text), &variables(), &profiles, "spec.compose").unwrap();

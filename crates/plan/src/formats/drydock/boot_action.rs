@@ -82,6 +82,11 @@ fn asset<'a>(scope: &Scope<'a>, field: &Field<'a>) -> Option<Asset> {
         permissions: fields.get("permissions").and_then(|field| permissions(scope, &field)),
     };
     match (&data, type_) {
+        (Some(field), Some(AssetType::PackageList))
+            if asset.location.is_some() && !matches!(field.node.kind, YamlKind::Map(_)) =>
+        {
+            scope.no_place(field, "the list is at the `location`, and drydock looks there");
+        }
         (Some(field), Some(AssetType::PackageList)) => asset.packages = packages(scope, field.clone()),
         (Some(field), _) => asset.data = scope.text(field),
         (None, Some(AssetType::PackageList)) if asset.location.is_none() => {
@@ -134,5 +139,5 @@ fn packages<'a>(scope: &Scope<'a>, field: Field<'a>) -> Vec<Package> {
         let version = if matches!(field.node.kind, YamlKind::Null) { None } else { Some(scope.text(&field)?) };
         Some(Package { name: name.to_owned(), version: version.filter(|version| !version.is_empty()) })
     };
-    fields.all().into_iter().filter_map(package).collect()
+    fields.named(scope).into_iter().filter_map(package).collect()
 }

@@ -12,5 +12,7 @@ pub const RENAMED: &str = "Renamed";
 pub const NO_PLACE: &str = "NoPlace";
 /// Something secret that was moved to a Secret.
 pub const SECRET_MOVED: &str = "SecretMoved";
+/// A document that Deckhand has not rendered.
+pub const NOT_RENDERED: &str = "NotRendered";
 /// A document that is none of drydock's.
 pub const PASSED_OVER: &str = "PassedOver";

@@ -4,7 +4,7 @@ use super::read::Told;
 use super::{BOUNDS, Source, codes};
 use crate::finding::Finding;
 use crate::formats::compose::nearest;
-use crate::formats::yaml::{self, Booleans, Kind as YamlKind, Location, Node};
+use crate::formats::yaml::{self, Dialect, Kind as YamlKind, Location, Node};
 
 /// A kind of document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,11 +89,10 @@ impl Envelope<'_> {
 pub(super) fn parse<'a>(sources: &[Source<'a>], told: &Told) -> Vec<Parsed<'a>> {
     let mut parsed = Vec::new();
     for source in sources {
-        match yaml::read(source.text, BOUNDS, Booleans::Yaml11) {
-            Ok(documents) => {
-                parsed.extend(documents.into_iter().map(|document| Parsed { file: source.name, document }));
-            }
-            Err(unreadable) => told.push(source.name, unreadable.location, None, unreadable.finding),
+        let (documents, problems) = yaml::read_all(source.text, BOUNDS, Dialect::PyYaml);
+        parsed.extend(documents.into_iter().map(|document| Parsed { file: source.name, document }));
+        for unreadable in problems {
+            told.push(source.name, unreadable.location, None, unreadable.finding);
         }
     }
     parsed
@@ -172,6 +171,13 @@ fn envelope<'a>(parsed: &'a Parsed<'_>, told: &Told) -> Option<Envelope<'a>> {
         tell(root.place("metadata"), Finding::error(codes::DOCUMENT, "metadata.name", "the document has no name"));
         return None;
     };
+    let is_abstract = metadata.and_then(|metadata| metadata.get("layeringDefinition")?.get("abstract"));
+    if is_abstract.is_some_and(|value| matches!(value.kind, YamlKind::Bool(true))) {
+        let message =
+            "the document is abstract: Deckhand lays others over it and leaves it out; it is imported as it is";
+        let finding = Finding::warning(codes::NOT_RENDERED, "metadata.layeringDefinition.abstract", message);
+        tell(name_at, finding.hint("import what Deckhand renders"));
+    }
     let body = root.get(body_key).map(|body| (body, root.place(body_key)));
     Some(Envelope { kind: known, name, file: parsed.file, at: name_at, metadata, body_key, body })
 }

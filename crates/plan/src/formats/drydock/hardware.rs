@@ -32,13 +32,14 @@ pub(super) fn profile<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -
 fn device<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Device> {
     let fields = scope.fields(field)?;
     let [address, bus_type] = ["address", "bus_type"].map(|key| {
-        let found = fields.text(scope, key);
-        if found.is_none() && fields.get(key).is_none() {
+        // The schema does not look into the aliases.
+        let found = fields.get(key).filter(|field| !field.is_null()).and_then(|field| scope.any_text(&field));
+        if found.is_none() && fields.get(key).is_none_or(|field| field.is_null()) {
             scope.missing(&fields, key);
         }
         found
     });
-    let device_type = fields.get("dev_type").filter(|field| !field.is_null()).and_then(|field| scope.text(&field));
+    let device_type = fields.get("dev_type").filter(|field| !field.is_null()).and_then(|field| scope.any_text(&field));
     fields.open(scope);
     Some(Device { name: name.to_owned(), bus_type: bus_type?, address: address?, device_type })
 }
@@ -51,7 +52,7 @@ fn pages<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Hugepage
         }
     }
     let size = fields.get("size").and_then(|field| scope.any_text(&field));
-    let count = fields.number(scope, "count");
+    let count = fields.get("count").and_then(|field| scope.any_number(&field));
     fields.open(scope);
     Some(Hugepages { name: name.to_owned(), size: size?, count: count?.into() })
 }

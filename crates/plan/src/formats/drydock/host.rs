@@ -11,12 +11,19 @@ use super::documents::Kind;
 use super::read::{Field, Fields, Scope};
 use super::secrets::{Login, is_secret, without_login};
 use super::storage::storage;
-use crate::formats::yaml::Kind as YamlKind;
+use crate::design::rules::Check;
+use crate::finding::Finding;
+use crate::formats::yaml::{Kind as YamlKind, Location};
 
 /// A host profile or a node.
 pub(super) struct Host {
     /// `Kind/name` of the document.
     pub(super) title: String,
+    /// Where its name stands.
+    pub(super) file: String,
+    pub(super) at: Location,
+    /// Key of the body.
+    pub(super) body: &'static str,
     /// The document's metadata.
     pub(super) document: Value,
     /// What it says. A node's parent is in `extends`.
@@ -49,8 +56,24 @@ pub(super) fn node<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -> H
         scope.missing(&fields, "addressing");
     }
     host.addressing = addresses.into_iter().filter_map(|field| address(scope, &field)).collect();
+    if host.profile.extends.is_none() && host.profile.hardware_profile.is_none() {
+        scope.missing(&fields, "hardware_profile");
+    }
+    host_name(scope);
     fields.close(scope);
     host
+}
+
+/// The rule about names of hosts, which has to be applied before they are changed.
+fn host_name(scope: &Scope<'_>) {
+    let rule = Check::FqdnLabel.rule();
+    let is_label =
+        |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if let Some(label) = scope.name().split('.').find(|label| !is_label(label)) {
+        let message = format!("`{label:.80}` in {:.260} is no label of a DNS name", scope.name());
+        let finding = Finding::error(rule.code, "metadata.name", message).hint(rule.hint);
+        scope.about_name(Finding { rule: Some(rule.name), ..finding });
+    }
 }
 
 fn address<'a>(scope: &Scope<'a>, field: &Field<'a>) -> Option<Address> {
@@ -82,6 +105,7 @@ fn common<'a>(scope: &Scope<'a>, fields: &Fields<'a>, name: String) -> (Host, Op
     let metadata = fields.map(scope, "metadata");
     let rack = metadata.as_ref().and_then(|metadata| metadata.reference(scope, "rack", Kind::Rack));
     let boot_mac = metadata.as_ref().and_then(|metadata| metadata.get("boot_mac"));
+    let has_parent = fields.get("host_profile").is_some();
     let profile = HostProfile {
         name,
         extends: fields.reference(scope, "host_profile", Kind::HostProfile),
@@ -90,12 +114,15 @@ fn common<'a>(scope: &Scope<'a>, fields: &Fields<'a>, name: String) -> (Host, Op
         rack,
         out_of_band,
         interfaces: interfaces.into_iter().filter_map(|(name, field)| interface(scope, name, field)).collect(),
-        storage: fields.map(scope, "storage").map(|fields| storage(scope, fields)),
+        storage: fields.map(scope, "storage").map(|found| storage(scope, found, has_parent)),
         platform: fields.map(scope, "platform").map(|fields| platform(scope, fields)),
         metadata: metadata.map(|metadata| tags_and_data(scope, metadata)).filter(|found| *found != Metadata::default()),
     };
     let host = Host {
         title: scope.title(),
+        file: scope.file().to_owned(),
+        at: scope.at(),
+        body: scope.body_key(),
         document: scope.metadata(),
         profile,
         login,
@@ -116,7 +143,7 @@ fn out_of_band<'a>(scope: &Scope<'a>, fields: &Fields<'a>) -> (Option<OutOfBand>
     ];
     let type_ = fields.get("type").and_then(|field| {
         let text = scope.inheritable(&field)?;
-        if text == "!" { Some(OutOfBandType::None) } else { scope.word(&field, &protocols) }
+        if text == "!" { Some(OutOfBandType::None) } else { scope.model_word(&field, &protocols) }
     });
     let removal = |key| fields.get(key).map(|_| "!".to_owned());
     let network = fields.reference(scope, "network", Kind::Network).or_else(|| removal("!network"));

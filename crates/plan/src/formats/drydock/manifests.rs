@@ -12,6 +12,7 @@ use super::host::Host;
 use super::read::Told;
 use super::secrets::{LoginSecret, Logins};
 use super::{Options, Site, codes};
+use crate::design::rules::Check;
 use crate::finding::Finding;
 use crate::formats::yaml;
 
@@ -133,6 +134,9 @@ pub(super) fn manifests(site: Site, envelopes: &[Envelope<'_>], options: &Option
     let mut writer = Writer { namespace: options.namespace.as_deref(), told, manifests: Vec::new() };
     let Site { name, mut spec, profiles, nodes } = site;
     let logins = Logins::new(&profiles, &nodes);
+    for node in &nodes {
+        incomplete_login(node, &logins, told);
+    }
     let own: Vec<Option<LoginSecret>> = profiles.iter().map(|host| logins.own(host)).collect();
     spec.host_profiles =
         profiles.iter().zip(&own).map(|(host, own)| with_login(host, own.as_ref()).profile()).collect();
@@ -237,6 +241,26 @@ impl WithLogin<'_> {
             storage: profile.storage,
             platform: profile.platform,
             metadata: profile.metadata,
+        }
+    }
+}
+
+/// The rules about logins, which nothing but the importer can apply: what is in a Secret is not a part of the site.
+/// Where there is no login at all, the rules find that themselves.
+fn incomplete_login(host: &Host, logins: &Logins<'_>, told: &Told) {
+    let type_ = logins.chain(host).iter().find_map(|host| host.profile.out_of_band.as_ref()?.type_);
+    let check = match type_ {
+        Some(OutOfBandType::Ipmi) => Check::IpmiIncomplete,
+        Some(OutOfBandType::Redfish) => Check::RedfishIncomplete,
+        _ => return,
+    };
+    let Some(login) = logins.effective(host) else { return };
+    for (key, field) in [("username", "account"), ("password", "credential")] {
+        if login.data.get(key).is_none_or(String::is_empty) {
+            let (rule, message) = (check.rule(), format!("there is no `{field}` for the BMC"));
+            let finding = Finding::error(rule.code, format!("{}.oob", host.body), message);
+            let finding = Finding { rule: Some(rule.name), ..finding.hint(format!("set oob.{field}")) };
+            told.push(&host.file, Some(host.at), Some(host.title.clone()), finding);
         }
     }
 }

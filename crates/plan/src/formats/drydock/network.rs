@@ -59,15 +59,26 @@ fn relay<'a>(scope: &Scope<'a>, fields: Fields<'a>) -> DhcpRelay {
     relay
 }
 
+/// A route to a route domain has no effect without a metric.
 fn route<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Route> {
-    let fields = scope.fields(field)?;
-    let route = Route {
+    let fields = scope.fields(field.clone())?;
+    let mut route = Route {
         subnet: fields.text(scope, "subnet"),
         route_domain: fields.text(scope, "routedomain"),
         gateway: fields.text(scope, "gateway"),
         metric: fields.number(scope, "metric"),
     };
+    let domain = fields.get("routedomain").filter(|_| route.metric.is_none() && route.route_domain.is_some());
     fields.close(scope);
+    if let Some(domain) = domain.filter(|_| route.gateway.is_some()) {
+        let why = "without a metric drydock computes no routes to the route domain";
+        if route.subnet.is_none() {
+            scope.no_place(&field, why);
+            return None;
+        }
+        scope.no_place(&domain, why);
+        route.route_domain = None;
+    }
     Some(route)
 }
 
@@ -117,7 +128,7 @@ fn bonding<'a>(scope: &Scope<'a>, fields: Fields<'a>) -> Bonding {
         ("balance-rr", BondMode::BalanceRr),
         ("active-backup", BondMode::ActiveBackup),
     ];
-    let mode = fields.get("mode").and_then(|field| scope.word(&field, &modes)).unwrap_or_default();
+    let mode = fields.get("mode").and_then(|field| scope.model_word(&field, &modes)).unwrap_or_default();
     let read = |key, is_read: bool| {
         let field = fields.get(key)?;
         if !is_read {
@@ -132,7 +143,7 @@ fn bonding<'a>(scope: &Scope<'a>, fields: Fields<'a>) -> Bonding {
     let bonding = Bonding {
         mode,
         hash: read("hash", is_lacp).and_then(|field| scope.text(&field)),
-        peer_rate: read("peer_rate", is_lacp).and_then(|field| scope.word(&field, &rates)),
+        peer_rate: read("peer_rate", is_lacp).and_then(|field| scope.model_word(&field, &rates)),
         mon_rate: number("mon_rate"),
         up_delay: number("up_delay"),
         down_delay: number("down_delay"),
@@ -144,7 +155,7 @@ fn bonding<'a>(scope: &Scope<'a>, fields: Fields<'a>) -> Bonding {
 fn trunking<'a>(scope: &Scope<'a>, fields: Fields<'a>) -> Trunking {
     let modes = [("disabled", TrunkMode::Disabled), ("802.1q", TrunkMode::Dot1q)];
     let trunking = Trunking {
-        mode: fields.get("mode").and_then(|field| scope.word(&field, &modes)).unwrap_or_default(),
+        mode: fields.get("mode").and_then(|field| scope.model_word(&field, &modes)).unwrap_or_default(),
         default_network: fields.reference(scope, "default_network", Kind::Network),
     };
     fields.close(scope);

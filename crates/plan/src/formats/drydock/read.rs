@@ -101,6 +101,31 @@ impl<'a> Scope<'a> {
         self.envelope.title()
     }
 
+    /// Name of the document.
+    pub(super) fn name(&self) -> &'a str {
+        self.envelope.name
+    }
+
+    /// The file that it is in.
+    pub(super) fn file(&self) -> &'a str {
+        self.envelope.file
+    }
+
+    /// Where its name stands.
+    pub(super) fn at(&self) -> Location {
+        self.envelope.at
+    }
+
+    /// Key of its body.
+    pub(super) fn body_key(&self) -> &'static str {
+        self.envelope.body_key
+    }
+
+    /// Tells something about the document's name.
+    pub(super) fn about_name(&self, finding: Finding) {
+        self.tell(self.envelope.at, finding);
+    }
+
     /// The document's metadata.
     pub(super) fn metadata(&self) -> Value {
         self.envelope.metadata.map(Node::to_value).unwrap_or_default()
@@ -214,10 +239,13 @@ impl<'a> Scope<'a> {
         match (&field.node.kind, scalar(field.node)) {
             (YamlKind::String(text), _) => Some(text.clone()),
             (YamlKind::Null, _) if !self.is_strict() => None,
+            (YamlKind::Number(_), _) if !self.is_strict() && is_base_60(field.node) => Some(self.as_written(field)),
             (_, Some(text)) if !self.is_strict() => Some(text),
-            (YamlKind::Number(_) | YamlKind::Bool(_), _) => {
-                let written = described(field.node);
-                self.violation(field, format!("{written} where text is wanted"), Some(format!("write \"{written}\"")));
+            (YamlKind::Number(_) | YamlKind::Bool(_) | YamlKind::Timestamp(_), Some(text)) => {
+                let written = field.node.written().unwrap_or(&text).to_owned();
+                let read = if written == text { String::new() } else { format!(", read as {text},") };
+                let message = format!("{written}{read} where text is wanted");
+                self.violation(field, message, Some(format!("write \"{written}\"")));
                 None
             }
             _ => self.wrong(field, "text"),
@@ -226,7 +254,27 @@ impl<'a> Scope<'a> {
 
     /// Text that drydock takes of any scalar, schema or not.
     pub(super) fn any_text(&self, field: &Field<'_>) -> Option<String> {
+        if is_base_60(field.node) {
+            return Some(self.as_written(field));
+        }
         scalar(field.node).or_else(|| self.wrong(field, "text"))
+    }
+
+    /// The text of a number to base 60. Drydock would go on with the number, which is no address of anything.
+    fn as_written(&self, field: &Field<'_>) -> String {
+        let (written, read) = (field.node.written().unwrap_or_default(), described(field.node));
+        self.rewritten(field, format!("{written:.100} is the number {read} to drydock; it is the text now"));
+        written.to_owned()
+    }
+
+    /// A number that is not negative, or text of one: where the schema does not look.
+    pub(super) fn any_number(&self, field: &Field<'_>) -> Option<u32> {
+        match &field.node.kind {
+            YamlKind::String(text) => {
+                text.trim().parse().ok().or_else(|| self.wrong(field, "a number from 0 to 4294967295"))
+            }
+            _ => self.number(field),
+        }
     }
 
     /// Text of a value that can be inherited. `-1` takes away what a parent has, as `!` does.
@@ -237,10 +285,10 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A number that is not negative. Drydock takes `10.0` for 10.
+    /// A number that is not negative. Drydock takes `10.0` for 10, and cuts off what is behind the point.
     pub(super) fn number(&self, field: &Field<'_>) -> Option<u32> {
         let found = match &field.node.kind {
-            YamlKind::Number(number) => number.as_u64().or_else(|| whole_number(number.as_f64()?)),
+            YamlKind::Number(number) => number.as_u64().or_else(|| cut(number.as_f64()?)),
             YamlKind::String(text) if !self.is_strict() => text.trim().parse().ok(),
             YamlKind::Null if !self.is_strict() => return None,
             _ => return self.wrong(field, "a number"),
@@ -258,15 +306,24 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// One of some words.
+    /// One of some words, which the schema lists.
     pub(super) fn word<T: Copy>(&self, field: &Field<'_>, words: &[(&str, T)]) -> Option<T> {
+        self.one_of(codes::SCHEMA, field, words)
+    }
+
+    /// One of some words, which drydock's model lists and its schema does not.
+    pub(super) fn model_word<T: Copy>(&self, field: &Field<'_>, words: &[(&str, T)]) -> Option<T> {
+        self.one_of(codes::DOCUMENT, field, words)
+    }
+
+    fn one_of<T: Copy>(&self, code: &'static str, field: &Field<'_>, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(field)?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             let message = format!("`{text:.100}` is none of {}", known.join(", "));
             let hint = nearest(&text, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-            self.violation(field, message, hint);
+            self.tell(field.at, Finding { hint, ..Finding::error(code, &field.path, message) });
         }
         found
     }
@@ -279,14 +336,14 @@ impl<'a> Scope<'a> {
     /// Keys with texts. An empty value stays, as text.
     pub(super) fn pairs(&self, field: Field<'a>) -> BTreeMap<String, String> {
         let Some(fields) = self.fields(field) else { return BTreeMap::new() };
-        fields.all().into_iter().filter_map(|(key, field)| Some((key.to_owned(), self.text(&field)?))).collect()
+        fields.named(self).into_iter().filter_map(|(key, field)| Some((key.to_owned(), self.text(&field)?))).collect()
     }
 
     /// Keys with texts of whatever the values are; those that are maps or lists have no place.
     pub(super) fn loose_pairs(&self, field: Field<'a>) -> BTreeMap<String, String> {
         let Some(fields) = self.fields(field) else { return BTreeMap::new() };
         let mut pairs = BTreeMap::new();
-        for (key, field) in fields.all() {
+        for (key, field) in fields.named(self) {
             match (&field.node.kind, scalar(field.node)) {
                 (_, Some(text)) => drop(pairs.insert(key.to_owned(), text)),
                 (YamlKind::Null, None) => drop(pairs.insert(key.to_owned(), String::new())),
@@ -336,7 +393,11 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The value of a key.
     pub(super) fn get(&self, key: &'static str) -> Option<Field<'a>> {
-        self.asked.borrow_mut().push(key);
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&key) {
+            asked.push(key);
+        }
+        drop(asked);
         self.entries.iter().find(|entry| entry.key == key).map(|entry| self.field(entry))
     }
 
@@ -391,6 +452,17 @@ impl<'a> Fields<'a> {
         self.entries.iter().map(|entry| (entry.key.as_str(), self.field(entry))).collect()
     }
 
+    /// Every entry of a map whose keys must be texts: drydock fails on one that is a number or a boolean to its reader.
+    pub(super) fn named(&self, scope: &Scope<'a>) -> Vec<(&'a str, Field<'a>)> {
+        for entry in self.entries.iter().filter(|entry| entry.is_odd) {
+            let (at, path) = (entry.key_place(), format!("{}.{}", self.path, entry.key));
+            let message = format!("the key {:.100} is no text without quotes", entry.key);
+            let finding = Finding::error(codes::DOCUMENT, path, message);
+            scope.tell(at, finding.hint(format!("write \"{:.100}\"", entry.key)));
+        }
+        self.all()
+    }
+
     /// Every entry that was not asked for.
     pub(super) fn rest(&self) -> Vec<(&'a str, Field<'a>)> {
         let asked = self.asked.borrow();
@@ -436,17 +508,33 @@ fn holds_secret(key: &str, value: &Value) -> bool {
 /// A scalar as Python writes it.
 fn scalar(node: &Node) -> Option<String> {
     match &node.kind {
-        YamlKind::String(text) => Some(text.clone()),
-        YamlKind::Number(number) => Some(number.to_string()),
+        YamlKind::String(text) | YamlKind::Timestamp(text) => Some(text.clone()),
+        YamlKind::Number(number) => Some(python(&number.to_string())),
         YamlKind::Bool(true) => Some("True".to_owned()),
         YamlKind::Bool(false) => Some("False".to_owned()),
         _ => None,
     }
 }
 
-fn whole_number(number: f64) -> Option<u64> {
-    let fits = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // whole, and in range
+/// A number as Python writes it: the exponent has a sign and two digits.
+fn python(number: &str) -> String {
+    match number.split_once('e') {
+        None => number.to_owned(),
+        Some((digits, exponent)) => match exponent.strip_prefix('-') {
+            Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+            None => format!("{digits}e+{:0>2}", exponent.trim_start_matches('+')),
+        },
+    }
+}
+
+/// Whether a number is written like a time of day, or like a MAC address of small digits.
+fn is_base_60(node: &Node) -> bool {
+    node.written().is_some_and(|written| written.contains(':'))
+}
+
+fn cut(number: f64) -> Option<u64> {
+    let fits = (0.0..=f64::from(u32::MAX)).contains(&number);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // in range, and meant to be cut
     fits.then_some(number as u64)
 }
 
@@ -456,6 +544,7 @@ fn described(node: &Node) -> String {
         YamlKind::Bool(value) => value.to_string(),
         YamlKind::Number(number) => number.to_string(),
         YamlKind::String(text) => format!("`{text:.100}`"),
+        YamlKind::Timestamp(text) => format!("the time {text:.100}"),
         YamlKind::List(_) => "a list".to_owned(),
         YamlKind::Map(_) => "a map".to_owned(),
     }

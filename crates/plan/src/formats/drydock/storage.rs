@@ -4,14 +4,17 @@ use slipway_api::design::{Disk, Filesystem, LogicalVolume, Partition, Storage, V
 
 use super::read::{Field, Fields, Scope};
 
-/// Reads the `storage` of a document.
-pub(super) fn storage<'a>(scope: &Scope<'a>, fields: Fields<'a>) -> Storage {
+/// Reads the `storage` of a document. What a parent has is covered by drydock's defaults too, if there is one.
+pub(super) fn storage<'a>(scope: &Scope<'a>, fields: Fields<'a>, has_parent: bool) -> Storage {
     let entries = |key| fields.map(scope, key).map(|entries| entries.all()).unwrap_or_default();
     let storage = Storage {
-        disks: entries("physical_devices").into_iter().filter_map(|(name, field)| disk(scope, name, field)).collect(),
+        disks: entries("physical_devices")
+            .into_iter()
+            .filter_map(|(name, field)| disk(scope, name, field, has_parent))
+            .collect(),
         volume_groups: entries("volume_groups")
             .into_iter()
-            .filter_map(|(name, field)| volume_group(scope, name, field))
+            .filter_map(|(name, field)| volume_group(scope, name, field, has_parent))
             .collect(),
     };
     fields.open(scope);
@@ -23,7 +26,7 @@ fn is_removal(name: &str, field: &Field<'_>) -> bool {
     name.starts_with('!') && field.is_null()
 }
 
-fn disk<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Disk> {
+fn disk<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>, has_parent: bool) -> Option<Disk> {
     let mut disk = Disk { name: name.to_owned(), ..Disk::default() };
     if is_removal(name, &field) {
         return Some(disk);
@@ -37,7 +40,8 @@ fn disk<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Disk> {
             scope.no_place(field, "the whole disk belongs to a volume group, and drydock ignores its partitions");
         }
         Some(field) => {
-            disk.partitions = scope.items(field).into_iter().filter_map(|item| partition(scope, item)).collect();
+            disk.partitions =
+                scope.items(field).into_iter().filter_map(|item| partition(scope, item, has_parent)).collect();
         }
         None => {}
     }
@@ -45,7 +49,7 @@ fn disk<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Disk> {
     Some(disk)
 }
 
-fn partition<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Partition> {
+fn partition<'a>(scope: &Scope<'a>, field: Field<'a>, has_parent: bool) -> Option<Partition> {
     let fields = scope.fields(field)?;
     let name = named(scope, &fields);
     // The ingester looks for `volume_group` and then reads `vg`; both are meant.
@@ -58,7 +62,9 @@ fn partition<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Partition> {
             scope.no_place(&field, "the partition belongs to a volume group, and drydock ignores its file system");
             None
         }
-        (field, _) => field.and_then(|field| scope.fields(field)).map(|fields| filesystem(scope, fields, true)),
+        (field, _) => {
+            field.and_then(|field| scope.fields(field)).map(|fields| filesystem(scope, fields, true, has_parent))
+        }
     };
     let partition = Partition {
         name: name.clone().unwrap_or_default(),
@@ -73,7 +79,7 @@ fn partition<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Partition> {
     name.map(|_| partition)
 }
 
-fn volume_group<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<VolumeGroup> {
+fn volume_group<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>, has_parent: bool) -> Option<VolumeGroup> {
     let mut group = VolumeGroup { name: name.to_owned(), ..VolumeGroup::default() };
     if is_removal(name, &field) {
         return Some(group);
@@ -81,19 +87,19 @@ fn volume_group<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<V
     let fields = scope.fields(field)?;
     group.uuid = fields.inheritable(scope, "vg_uuid");
     let volumes = fields.list(scope, "logical_volumes");
-    group.logical_volumes = volumes.into_iter().filter_map(|field| logical_volume(scope, field)).collect();
+    group.logical_volumes = volumes.into_iter().filter_map(|field| logical_volume(scope, field, has_parent)).collect();
     fields.open(scope);
     Some(group)
 }
 
-fn logical_volume<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<LogicalVolume> {
+fn logical_volume<'a>(scope: &Scope<'a>, field: Field<'a>, has_parent: bool) -> Option<LogicalVolume> {
     let fields = scope.fields(field)?;
     let name = named(scope, &fields);
     let volume = LogicalVolume {
         name: name.clone().unwrap_or_default(),
         uuid: fields.inheritable(scope, "lv_uuid"),
         size: fields.inheritable(scope, "size"),
-        filesystem: fields.map(scope, "filesystem").map(|fields| filesystem(scope, fields, false)),
+        filesystem: fields.map(scope, "filesystem").map(|fields| filesystem(scope, fields, false, has_parent)),
     };
     fields.open(scope);
     name.map(|_| volume)
@@ -107,12 +113,13 @@ fn named<'a>(scope: &Scope<'a>, fields: &Fields<'a>) -> Option<String> {
     name
 }
 
-fn filesystem<'a>(scope: &Scope<'a>, fields: Fields<'a>, is_closed: bool) -> Filesystem {
+fn filesystem<'a>(scope: &Scope<'a>, fields: Fields<'a>, is_closed: bool, has_parent: bool) -> Filesystem {
     let text = |key| fields.inheritable(scope, key);
+    let or_default = |key, default: &str| text(key).or_else(|| has_parent.then(|| default.to_owned()));
     let filesystem = Filesystem {
         mountpoint: text("mountpoint"),
-        type_: text("fstype"),
-        mount_options: text("mount_options"),
+        type_: or_default("fstype", "ext4"),
+        mount_options: or_default("mount_options", "defaults"),
         uuid: text("fs_uuid"),
         label: text("fs_label"),
     };

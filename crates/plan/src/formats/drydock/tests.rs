@@ -193,6 +193,119 @@ fn removals() {
     assert!(object(&imported, "Secret").is_none());
 }
 
+/// drydock reads YAML 1.1: what looks like text may be none.
+#[test]
+fn scalars_are_what_they_are_to_drydock() {
+    let strict = |field: &str| {
+        let imported = imported(&deckhand("Network", &format!("{{cidr: 10.0.0.0/8, {field}}}")));
+        told(&imported).into_iter().filter(|line| !line.contains("no Region")).collect::<Vec<_>>().join("; ")
+    };
+    for (field, wanted) in [
+        (
+            "routedomain: yes",
+            "4:35 Error DD001 data.routedomain: yes, read as True, where text is wanted; write \"yes\"",
+        ),
+        ("routedomain: y", ""),
+        ("routedomain: 1e3", ""),
+        ("routedomain: 0o10", ""),
+        ("routedomain: 1.2.3", ""),
+        ("routedomain: 52:54:00:a0:12:34", ""),
+        ("routedomain: 010", "4:35 Error DD001 data.routedomain: 010, read as 8, where text is wanted; write \"010\""),
+        (
+            "routedomain: 1:30",
+            "4:35 Error DD001 data.routedomain: 1:30, read as 90, where text is wanted; write \"1:30\"",
+        ),
+        (
+            "routedomain: 2026-11-28",
+            "4:35 Error DD001 data.routedomain: 2026-11-28 where text is wanted; write \"2026-11-28\"",
+        ),
+        ("routedomain: !!str 010", ""),
+        ("routedomain: ~", "4:22 Error DD001 data.routedomain: nothing where text is wanted"),
+        ("mtu: 0x5dc", ""),
+        ("mtu: 1_500", ""),
+        ("mtu: 1500.9", ""),
+        ("mtu: 1e3", "4:27 Error DD001 data.mtu: `1e3` where a number is wanted"),
+    ] {
+        assert_eq!(strict(field), wanted, "{field}");
+    }
+    let node = "{host_profile: p, addressing: [{network: a, address: dhcp}], metadata: {boot_mac: 52:54:00:12:34:56}}";
+    let old = imported(&legacy("BaremetalNode", node));
+    assert_eq!(object(&old, "Node").unwrap()["spec"]["bootMac"], "52:54:00:12:34:56", "and not 41135085296");
+    assert!(told(&old).iter().any(|line| line.contains("Rewritten spec.metadata.boot_mac")), "{:?}", told(&old));
+    let labels = imported(&deckhand("Rack", "{labels: {1: one, on: two, 'no': three}}"));
+    let odd: Vec<_> = told(&labels).into_iter().filter(|line| line.contains("DD000")).collect();
+    assert_eq!(odd.len(), 2, "{odd:?}");
+    assert!(odd[0].starts_with("4:12 Error DD000 data.labels.1: the key 1 is no text without quotes"), "{odd:?}");
+}
+
+#[test]
+fn one_broken_document_hides_no_other() {
+    let broken = "---\nschema: drydock/Network/v1\nmetadata: {name: b}\ndata: {cidr: [10.0.0.0/8}\n";
+    let text =
+        format!("{}{broken}---\n{}", deckhand("Network", "{vlan: 5}"), deckhand("Rack", "{labels: {a: 1, a: 2}}"));
+    let told = told(&imported(&text)).join("\n");
+    for wanted in ["Error DD001 data.vlan", "8:14 Error YamlSyntax", "13:19 Error DuplicateKey"] {
+        assert!(told.contains(wanted), "{wanted} in\n{told}");
+    }
+}
+
+#[test]
+fn rules_that_only_the_importer_can_apply() {
+    let node = |name: &str, oob: &str| {
+        format!(
+            "schema: drydock/BaremetalNode/v1\nmetadata: {{name: {name}}}\n\
+             data: {{hardware_profile: h, oob: {oob}, addressing: [{{network: oob, address: 10.0.0.1}}]}}\n"
+        )
+    };
+    let errors = |name: &str, oob: &str| {
+        let told = told(&imported(&node(name, oob)));
+        told.into_iter().filter(|line| line.contains(" Error ")).collect::<Vec<_>>().join("\n")
+    };
+    let complete = "{type: ipmi, network: oob, account: a, credential: b}";
+    assert_eq!(errors("Good-1", complete), "");
+    assert!(
+        errors("bad__name", complete)
+            .starts_with("2:18 Error DD3003 metadata.name: `bad__name` in bad__name is no label")
+    );
+    let without = errors("a", "{type: ipmi, network: oob, account: a}");
+    assert!(without.starts_with("2:18 Error DD4001 data.oob: there is no `credential`"), "{without}");
+    let without = errors("a", "{type: redfish, network: oob, credential: a}");
+    assert!(without.starts_with("2:18 Error SD4003 data.oob: there is no `account`"), "{without}");
+    assert_eq!(errors("a", "{type: manual, account: a}"), "");
+    let nothing =
+        "schema: drydock/BaremetalNode/v1\nmetadata: {name: a}\ndata: {addressing: [{network: a, address: dhcp}]}\n";
+    assert!(told(&imported(nothing)).join("\n").contains("DD000 data.hardware_profile"));
+}
+
+#[test]
+fn drydocks_defaults_cover_what_a_parent_says() {
+    let storage = "storage: {physical_devices: {sda: {partitions: [{name: root, filesystem: {mountpoint: /}}]}}}";
+    let of = |data: &str| {
+        let imported = imported(&deckhand("HostProfile", data));
+        design(&imported)["spec"]["hostProfiles"][0]["storage"]["disks"][0]["partitions"][0]["filesystem"].clone()
+    };
+    assert_eq!(of(&format!("{{{storage}}}")), serde_json::json!({"mountpoint": "/"}));
+    let child = of(&format!("{{host_profile: p, {storage}}}"));
+    assert_eq!(child, serde_json::json!({"mountpoint": "/", "type": "ext4", "mountOptions": "defaults"}));
+}
+
+#[test]
+fn routes_to_a_domain_without_a_metric_are_none() {
+    let routes = "routes: [{routedomain: r, gateway: 10.0.0.1}, {subnet: 11.0.0.0/8, routedomain: r, gateway: 10.0.0.1}, {routedomain: r}]";
+    let imported = imported(&deckhand("Network", &format!("{{cidr: 10.0.0.0/8, {routes}}}")));
+    let found = &design(&imported)["spec"]["networks"][0]["routes"];
+    assert_eq!(*found, serde_json::json!([{"subnet": "11.0.0.0/8", "gateway": "10.0.0.1"}, {"routeDomain": "r"}]));
+    let told = told(&imported);
+    assert_eq!(told.iter().filter(|line| line.contains("computes no routes")).count(), 2, "{told:?}");
+}
+
+#[test]
+fn what_deckhand_has_not_rendered_is_told() {
+    let text =
+        "schema: drydock/Rack/v1\nmetadata: {name: a, layeringDefinition: {abstract: true, layer: global}}\ndata: {}\n";
+    assert!(told(&imported(text)).join("\n").contains("Warning NotRendered metadata.layeringDefinition.abstract"));
+}
+
 #[test]
 fn documents_that_are_not_imported() {
     let documents = [
@@ -326,7 +439,13 @@ fn samples() {
     {
         let text = std::fs::read_to_string(&path).unwrap();
         let imported = imported(&text);
-        assert!(!imported.has_errors(), "{}: {}", path.display(), told(&imported).join("\n"));
+        // One sample has a package called 0xffff, which is a number to drydock's reader.
+        let has_odd_key = path.ends_with("deckhand_bootaction.yaml");
+        assert_eq!(imported.has_errors(), has_odd_key, "{}: {}", path.display(), told(&imported).join("\n"));
+        assert_eq!(
+            told(&imported).iter().any(|line| line.contains("Error DD000 data.assets[4].data.0xffff")),
+            has_odd_key
+        );
         let documents = text.lines().filter(|line| line.starts_with("schema: ")).count();
         assert_eq!(imported.documents, documents, "{}", path.display());
         seen += 1;

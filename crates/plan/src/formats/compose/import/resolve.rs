@@ -10,7 +10,7 @@ use crate::container_service::definition::env_file;
 use crate::finding::Finding;
 use crate::formats::compose::read::{Findings, shorten};
 use crate::formats::compose::{BOUNDS, codes, interpolate};
-use crate::formats::yaml::{self, Booleans};
+use crate::formats::yaml::{self, Dialect};
 
 /// Bytes that services may have together when `extends` has copied them.
 const MAX_COPIED: usize = 16 << 20;
@@ -117,7 +117,7 @@ impl<'a> Resolver<'a> {
                 return None;
             }
         };
-        let documents = match yaml::read(&text, BOUNDS, Booleans::Strict) {
+        let documents = match yaml::read(&text, BOUNDS, Dialect::Compose) {
             Ok(documents) => documents,
             Err(unreadable) => {
                 let at = unreadable.location.map(|at| format!(":{at}")).unwrap_or_default();
