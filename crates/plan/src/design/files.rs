@@ -46,7 +46,9 @@ impl SiteFiles {
             let file = site.files.len();
             site.files.push(name.into());
             let (documents, problems) = yaml::read_all(text, SITE, Dialect::Kubectl);
-            documents.into_iter().for_each(|document| site.add(file, document));
+            for document in documents {
+                site.add(file, document);
+            }
             for unreadable in problems {
                 let at = unreadable.location.unwrap_or(yaml::Location { line: 1, column: 1 });
                 let place = Place { file: name.to_owned(), line: at.line, column: at.column };

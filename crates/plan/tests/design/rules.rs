@@ -62,7 +62,7 @@ const CASES: &[Case] = &[
         "oob]",
     ),
     case(Check::LinkUndefined, &[("link: pxe, slaves", "link: pxxe, slaves")], "`pxxe`, which is not defined", "pxxe"),
-    case(Check::LinkUndefined, &[("link: pxe, slaves", "slaves")], "pxe is on no link", "{name: pxe, slaves"),
+    case(Check::LinkUndefined, &[("link: pxe, slaves", "slaves")], "pxe has networks, and is on no link", "pxe]"),
     case(
         Check::HugepagesIncomplete,
         &[("      - {name: hugepagesz, value: \"hardwareprofile:hugepages.dpdk.size\"}\n", "")],

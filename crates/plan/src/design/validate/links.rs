@@ -130,8 +130,12 @@ fn vlans(site: &Site, link: &NetworkLink, spot: &Spot, findings: &mut Vec<Findin
 pub(in crate::design) fn interface(site: &Site, interface: &HostInterface, raws: &mut Vec<Raw>) {
     let name = &interface.name;
     let Some(link_name) = &interface.link else {
-        let message = format!("interface {name} is on no link");
-        raws.push(Raw::new(Check::LinkUndefined, interface.origin.clone(), names(["interfaces", name]), message));
+        // Without networks nobody configures it.
+        if let Some(network) = interface.networks.first() {
+            let path = names(["interfaces", name, "networks", &network.value]);
+            let message = format!("interface {name} has networks, and is on no link");
+            raws.push(Raw::new(Check::LinkUndefined, network.origin.clone(), path, message));
+        }
         return;
     };
     let Some(at) = site.links.get(&link_name.value) else {

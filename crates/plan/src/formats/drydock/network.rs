@@ -25,7 +25,7 @@ pub(super) fn network<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -
         dns: fields.map(scope, "dns").map(|fields| dns(scope, fields)),
         dhcp_relay: fields.map(scope, "dhcp_relay").map(|fields| relay(scope, fields)),
         route_domain: fields.text(scope, "routedomain"),
-        routes: fields.list(scope, "routes").into_iter().filter_map(|field| route(scope, field)).collect(),
+        routes: fields.list(scope, "routes").into_iter().filter_map(|field| route(scope, &field)).collect(),
         ranges: fields.list(scope, "ranges").into_iter().filter_map(|field| range(scope, &field)).collect(),
         unmanaged: labels.contains_key(NOT_CONFIGURED),
         labels,
@@ -60,7 +60,7 @@ fn relay<'a>(scope: &Scope<'a>, fields: Fields<'a>) -> DhcpRelay {
 }
 
 /// A route to a route domain has no effect without a metric.
-fn route<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Route> {
+fn route<'a>(scope: &Scope<'a>, field: &Field<'a>) -> Option<Route> {
     let fields = scope.fields(field.clone())?;
     let mut route = Route {
         subnet: fields.text(scope, "subnet"),
@@ -73,7 +73,7 @@ fn route<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<Route> {
     if let Some(domain) = domain.filter(|_| route.gateway.is_some()) {
         let why = "without a metric drydock computes no routes to the route domain";
         if route.subnet.is_none() {
-            scope.no_place(&field, why);
+            scope.no_place(field, why);
             return None;
         }
         scope.no_place(&domain, why);

@@ -293,9 +293,10 @@ impl OpenMap {
         }
         let mut all: Vec<Entry> = Vec::new();
         let mut index: HashMap<String, usize> = HashMap::new();
-        let mut lay = |entry: Entry| match index.get(&entry.key) {
-            Some(at) => all[*at] = entry,
-            None => {
+        let mut lay = |entry: Entry| {
+            if let Some(at) = index.get(&entry.key) {
+                all[*at] = entry;
+            } else {
                 index.insert(entry.key.clone(), all.len());
                 all.push(entry);
             }
@@ -344,12 +345,12 @@ fn place(line: usize, column: usize) -> Location {
 fn unscanned(error: &ScanError) -> Unreadable {
     let at = place(error.marker().line(), error.marker().col());
     if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
-        return too_large(at, "too many lists and maps inside each other".to_owned());
+        return too_large(at, "too many lists and maps inside each other");
     }
     syntax(at, error.info())
 }
 
-fn too_large(at: Location, why: String) -> Unreadable {
+fn too_large(at: Location, why: impl std::fmt::Display) -> Unreadable {
     let finding = Finding::error(codes::TOO_LARGE, "", format!("the text is too large or too deep: {why}"));
     Unreadable { finding, location: Some(at) }
 }

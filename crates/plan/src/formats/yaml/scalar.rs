@@ -94,8 +94,8 @@ fn sign(text: &str) -> (bool, &str) {
 
 /// Digits with the first of the prefixes that they have; decimal without.
 fn radix(text: &str, prefixes: &[(&str, u32)]) -> Option<u64> {
-    let prefixed = prefixes.iter().find_map(|(prefix, radix)| Some((text.strip_prefix(prefix)?, *radix)));
-    let (digits, radix) = prefixed.filter(|(rest, _)| !rest.is_empty()).unwrap_or((text, 10));
+    let with_radix = prefixes.iter().find_map(|(prefix, radix)| Some((text.strip_prefix(prefix)?, *radix)));
+    let (digits, radix) = with_radix.filter(|(rest, _)| !rest.is_empty()).unwrap_or((text, 10));
     if digits.starts_with(['+', '-']) {
         return None;
     }
@@ -126,41 +126,63 @@ fn python(text: &str) -> Option<Kind> {
         return Some(Kind::Timestamp(text.to_owned()));
     }
     let (is_negative, digits) = sign(text);
-    if let Some(whole) = python_int(digits) {
-        let number = whole.and_then(|whole| signed(is_negative, whole));
+    match python_int(digits) {
+        Whole::Number(whole) => {
+            if let Some(number) = signed(is_negative, whole) {
+                return Some(Kind::Number(number));
+            }
+            return Number::from_f64(f64::MAX).map(Kind::Number);
+        }
         // A number that fits nowhere is a number all the same, and no text.
-        return number.or_else(|| Number::from_f64(f64::MAX)).map(Kind::Number);
+        Whole::TooLarge => return Number::from_f64(f64::MAX).map(Kind::Number),
+        Whole::None => {}
     }
     let number = python_float(text)?;
     let number = if is_negative { -number } else { number };
     Some(Number::from_f64(number).map_or_else(|| Kind::String(text.to_owned()), Kind::Number))
 }
 
-/// Whether the text is an integer to `PyYAML`, and which; none inside for one of more than 64 bits.
-fn python_int(digits: &str) -> Option<Option<u64>> {
-    let only = |text: &str, allowed: fn(u8) -> bool| !text.is_empty() && text.bytes().all(|b| b == b'_' || allowed(b));
-    let of = |text: &str, radix| u64::from_str_radix(&text.replace('_', ""), radix).ok();
-    if let Some(rest) = digits.strip_prefix("0b") {
-        return only(rest, |b| matches!(b, b'0' | b'1')).then(|| of(rest, 2));
+/// An integer, if a text is one.
+enum Whole {
+    Number(u64),
+    TooLarge,
+    None,
+}
+
+impl Whole {
+    /// Digits that are known to be some.
+    fn of(digits: &str, radix: u32) -> Self {
+        u64::from_str_radix(&digits.replace('_', ""), radix).map_or(Self::TooLarge, Self::Number)
     }
-    if let Some(rest) = digits.strip_prefix("0x") {
-        return only(rest, |b| b.is_ascii_hexdigit()).then(|| of(rest, 16));
-    }
-    if digits == "0" {
-        return Some(Some(0));
-    }
-    if let Some(rest) = digits.strip_prefix('0') {
-        return only(rest, |b| (b'0'..=b'7').contains(&b)).then(|| of(rest, 8));
+}
+
+/// The integer that the text is to `PyYAML`.
+fn python_int(digits: &str) -> Whole {
+    type Allowed = fn(u8) -> bool;
+    let only = |text: &str, allowed: Allowed| !text.is_empty() && text.bytes().all(|b| b == b'_' || allowed(b));
+    let radixes: [(&str, u32, Allowed); 3] = [
+        ("0b", 2, |b| matches!(b, b'0' | b'1')),
+        ("0x", 16, |b| b.is_ascii_hexdigit()),
+        ("0", 8, |b| (b'0'..=b'7').contains(&b)),
+    ];
+    let found = radixes.iter().find_map(|(prefix, radix, allowed)| {
+        let rest = digits.strip_prefix(prefix).filter(|rest| !rest.is_empty())?;
+        Some(if only(rest, *allowed) { Whole::of(rest, *radix) } else { Whole::None })
+    });
+    if let Some(found) = found {
+        return found;
     }
     let (first, rest) = digits.split_once(':').map_or((digits, None), |(first, rest)| (first, Some(rest)));
     if !first.starts_with(|c: char| c.is_ascii_digit()) || !only(first, |b| b.is_ascii_digit()) {
-        return None;
+        return Whole::None;
     }
-    let first = of(first, 10);
-    match rest {
-        None => Some(first),
-        Some(rest) => base_60(rest)
-            .map(|rest| rest.iter().try_fold(first?, |sum, digit| sum.checked_mul(60)?.checked_add(*digit))),
+    match (Whole::of(first, 10), rest.map(base_60)) {
+        (_, Some(None)) => Whole::None,
+        (Whole::Number(first), Some(Some(rest))) => rest
+            .iter()
+            .try_fold(first, |sum, digit| sum.checked_mul(60)?.checked_add(*digit))
+            .map_or(Whole::TooLarge, Whole::Number),
+        (first, _) => first,
     }
 }
 
@@ -256,7 +278,7 @@ mod tests {
         }
     }
 
-    /// Each was read by PyYAML 6.0.3.
+    /// Each was read by `PyYAML` 6.0.3.
     #[test]
     fn as_pyyaml_reads() {
         for (text, wanted) in [
