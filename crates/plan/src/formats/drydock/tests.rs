@@ -235,7 +235,7 @@ fn scalars_are_what_they_are_to_drydock() {
     let labels = imported(&deckhand("Rack", "{labels: {1: one, on: two, 'no': three}}"));
     let odd: Vec<_> = told(&labels).into_iter().filter(|line| line.contains("DD000")).collect();
     assert_eq!(odd.len(), 2, "{odd:?}");
-    assert!(odd[0].starts_with("4:12 Error DD000 data.labels.1: the key 1 is no text without quotes"), "{odd:?}");
+    assert!(odd[0].starts_with("4:13 Error DD000 data.labels.1: the key 1 is no text without quotes"), "{odd:?}");
 }
 
 #[test]
