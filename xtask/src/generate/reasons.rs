@@ -67,6 +67,10 @@ const OTHER_WORDS: &[&str] = &[
     "VirtualMedia",
     // The name of a rule; its code is DD1008.
     "Hugepages",
+    // Words of YAML.
+    "No",
+    "Null",
+    "Yes",
     // States of containers, in `status.unhealthy[].state`.
     "Created",
     "Missing",
