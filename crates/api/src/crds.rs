@@ -5,11 +5,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use crate::{ContainerService, Node, NodeInventory};
+use crate::{ContainerService, Design, Node, NodeInventory};
 
 /// The CustomResourceDefinition of every kind, in the order in which they read best: what others refer to first.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [Node::crd(), NodeInventory::crd(), ContainerService::crd()].map(tidy).into()
+    [Design::crd(), Node::crd(), NodeInventory::crd(), ContainerService::crd()].map(tidy).into()
 }
 
 fn tidy(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {

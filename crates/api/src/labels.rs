@@ -16,3 +16,5 @@ pub const RESTART: &str = "slipway.dev/restart";
 pub const LIFECYCLE: &str = "slipway.dev/lifecycle";
 /// What a helper volume is for (`files`: secrets and configs of a container that cannot be copied into).
 pub const ROLE: &str = "slipway.dev/role";
+/// UID of the Design that a kept model is of.
+pub const DESIGN: &str = "slipway.dev/design";

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::container_service::Drift;
+use crate::design::{NodeDesign, NodeDesignStatus};
 use crate::refs::{KeyRef, LocalRef};
 
 /// A host that services run on.
@@ -31,6 +32,8 @@ use crate::refs::{KeyRef, LocalRef};
     printcolumn(name = "CPUs", type_ = "integer", json_path = ".status.docker.cpus"),
     printcolumn(name = "Memory", type_ = "string", json_path = ".status.docker.memory"),
     printcolumn(name = "Running", type_ = "integer", json_path = ".status.docker.containersRunning"),
+    printcolumn(name = "Design", type_ = "string", json_path = ".spec.designRef.name", priority = 1),
+    printcolumn(name = "Profile", type_ = "string", json_path = ".spec.hostProfile", priority = 1),
     printcolumn(name = "Cordon", type_ = "boolean", json_path = ".spec.cordon", priority = 1),
     printcolumn(name = "Endpoint", type_ = "string", json_path = ".spec.docker.endpoint", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
@@ -39,12 +42,16 @@ use crate::refs::{KeyRef, LocalRef};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
     {
-        "rule": "has(self.docker) || has(self.bmc)",
-        "message": "a host is reached through docker, bmc or both: at least one is required"
+        "rule": "has(self.docker) || has(self.bmc) || has(self.designRef)",
+        "message": "a host is reached through docker or bmc, or belongs to a Design: one of docker, bmc and designRef is required"
     },
     {
-        "rule": "has(self.bmc) || !(has(self.power) || has(self.powerOff) || has(self.boot) || has(self.reboot) || has(self.virtualMedia))",
-        "message": "power, powerOff, boot, reboot and virtualMedia need bmc"
+        "rule": "has(self.bmc) || has(self.designRef) || !(has(self.power) || has(self.powerOff) || has(self.boot) || has(self.reboot) || has(self.virtualMedia))",
+        "message": "power, powerOff, boot, reboot and virtualMedia need bmc, or a Design whose host profile says how the machine is managed"
+    },
+    {
+        "rule": "has(self.designRef) || !(has(self.hostProfile) || has(self.hardwareProfile) || has(self.primaryNetwork) || has(self.rack) || has(self.addressing) || has(self.bootMac) || has(self.outOfBand) || has(self.interfaces) || has(self.storage) || has(self.platform) || has(self.metadata))",
+        "message": "hostProfile, hardwareProfile, primaryNetwork, rack, addressing, bootMac, outOfBand, interfaces, storage, platform and metadata need designRef"
     }
 ]))]
 pub struct NodeSpec {
@@ -101,6 +108,10 @@ pub struct NodeSpec {
     /// What deletion of this Node does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<NodeDeletion>,
+
+    /// Its place in a Design, and what it overrides of its host profile.
+    #[serde(flatten)]
+    pub design: NodeDesign,
 }
 
 /// Where a BMC is, and who we are to it.
@@ -423,6 +434,10 @@ pub struct NodeStatus {
     /// What of the spec has been done, so that it is not done again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<Done>,
+
+    /// What the Node's Design makes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub design: Option<NodeDesignStatus>,
 
     /// Since when the host cannot be reached (RFC 3339); absent while it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]

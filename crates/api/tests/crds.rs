@@ -50,7 +50,7 @@ fn no_schema_holds_what_an_api_server_warns_of() {
 
 #[test]
 fn conditions_are_a_map_by_type_or_server_side_apply_would_replace_all_of_them() {
-    for kind in ["Node", "ContainerService"] {
+    for kind in ["Design", "Node", "ContainerService"] {
         let schema = schema(kind);
         let conditions = &schema["properties"]["status"]["properties"]["conditions"];
         assert_eq!(conditions["x-kubernetes-list-type"], "map", "{kind}");
@@ -60,7 +60,7 @@ fn conditions_are_a_map_by_type_or_server_side_apply_would_replace_all_of_them()
 
 #[test]
 fn every_field_of_a_spec_says_what_it_is() {
-    for kind in ["Node", "ContainerService"] {
+    for kind in ["Design", "Node", "ContainerService"] {
         walk("", &schema(kind)["properties"]["spec"], &mut |path, value| {
             if let (true, Value::Object(fields)) = (path.ends_with(".properties"), value) {
                 for (name, field) in fields {
@@ -121,7 +121,7 @@ fn node_bmcs() {
         assert_eq!(wrong(good.clone()), Vec::<String>::new(), "{good}");
     }
     for (bad, message) in [
-        (json!({}), "at least one is required"),
+        (json!({}), "one of docker, bmc and designRef is required"),
         (json!({"docker": {"endpoint": "unix:///d.sock"}, "power": "On"}), "need bmc"),
         (json!({"bmc": {"address": "https://h", "credentials": login}}), "must be redfish+https://"),
         (json!({"bmc": {"address": "ipmi://h"}}), "credentials are required"),
@@ -138,6 +138,41 @@ fn node_bmcs() {
     ] {
         let messages = wrong(bad.clone());
         assert!(messages.len() == 1 && messages[0].contains(message), "{bad}: {messages:?}");
+    }
+}
+
+#[test]
+fn nodes_of_a_design() {
+    let wrong = |spec: Value| broken_rules("Node", &json!({"spec": spec}));
+    let lab = json!({"name": "lab"});
+    for good in [
+        json!({"designRef": lab}),
+        json!({"designRef": lab, "hostProfile": "compute", "power": "On"}),
+        json!({"designRef": lab, "docker": {"endpoint": "unix:///d.sock"}, "rack": "r1", "metadata": {"tags": ["a"]}}),
+    ] {
+        assert_eq!(wrong(good.clone()), Vec::<String>::new(), "{good}");
+    }
+    for field in [json!({"hostProfile": "a"}), json!({"rack": "r1"}), json!({"metadata": {}}), json!({"storage": {}})] {
+        let mut bad = json!({"docker": {"endpoint": "unix:///d.sock"}});
+        bad.as_object_mut().unwrap().extend(field.as_object().unwrap().clone());
+        let messages = wrong(bad.clone());
+        assert!(messages.len() == 1 && messages[0].ends_with("need designRef"), "{bad}: {messages:?}");
+    }
+}
+
+/// Two parts of one name would be one to server-side apply; an atomic list would be replaced as a whole.
+#[test]
+fn parts_with_a_name_are_a_map_by_it() {
+    // Node filters hold lists of names, and routes and ranges have none.
+    for kind in ["Design", "Node"] {
+        walk("", &schema(kind)["properties"]["spec"], &mut |path, value| {
+            let item = &value["items"];
+            if item["properties"]["name"].is_object() {
+                assert_eq!(value["x-kubernetes-list-type"], "map", "{kind}: {path}");
+                assert_eq!(value["x-kubernetes-list-map-keys"], json!(["name"]), "{kind}: {path}");
+                assert!(item["required"].as_array().unwrap().contains(&json!("name")), "{kind}: {path}");
+            }
+        });
     }
 }
 
@@ -172,6 +207,15 @@ fn a_round_trip_changes_nothing() {
                  "cordon": true, "deletion": {"timeout": "1m"}}
     });
     assert_eq!(serde_json::to_value(serde_json::from_value::<Node>(node.clone()).unwrap()).unwrap(), node);
+    let node = json!({
+        "apiVersion": "slipway.dev/v1alpha1", "kind": "Node", "metadata": {"name": "n20"},
+        "spec": {"designRef": {"name": "lab"}, "hostProfile": "compute", "bootMac": "52:54:00:00:00:01",
+                 "addressing": [{"network": "mgmt", "address": "172.16.1.20"}],
+                 "interfaces": [{"name": "!bond0"}, {"name": "bond0", "link": "gp", "slaves": ["eno1"]}],
+                 "storage": {"disks": [{"name": "sda", "partitions": [{"name": "root", "size": ">20g"}]}]},
+                 "metadata": {"ownerData": {"a": "b"}}, "power": "On"}
+    });
+    assert_eq!(serde_json::to_value(serde_json::from_value::<Node>(node.clone()).unwrap()).unwrap(), node);
     let service = json!({
         "apiVersion": "slipway.dev/v1alpha1", "kind": "ContainerService", "metadata": {"name": "shop"},
         "spec": {"placement": {"nodeSelector": {"matchLabels": {"role": "web"}}, "mode": "Replicas", "replicas": 2},
@@ -190,4 +234,12 @@ fn an_unknown_field_is_refused_with_its_name() {
     let service = json!({"metadata": {"name": "x"}, "spec": {"compose": {}, "updates": {}}});
     let error = serde_json::from_value::<ContainerService>(service).unwrap_err().to_string();
     assert!(error.contains("updates"), "{error}");
+    for (spec, name) in [
+        (json!({"designRef": {"name": "lab"}, "hostprofile": "compute"}), "hostprofile"),
+        (json!({"designRef": {"name": "lab"}, "storage": {"discs": []}}), "discs"),
+    ] {
+        let node = json!({"metadata": {"name": "x"}, "spec": spec});
+        let error = serde_json::from_value::<Node>(node).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
 }

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod container_service;
 pub mod context;
+pub mod design;
 pub mod error;
 pub mod health;
 pub mod hosts;

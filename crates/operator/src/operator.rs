@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use kube::Client;
-use slipway_api::{ContainerService, GROUP, Node, VERSION};
+use slipway_api::{ContainerService, Design, GROUP, Node, VERSION};
 use slipway_drivers::Mandate;
 use slipway_drivers::bmc::ConnectBmc;
 use slipway_drivers::docker::Connect;
@@ -19,6 +19,7 @@ use crate::container_service::ContainerServices;
 use crate::container_service::converge::Tools;
 use crate::container_service::pulls::{self, Pulls};
 use crate::context::Context;
+use crate::design::{Designs, Sites};
 use crate::error::Error;
 use crate::hosts::Hosts;
 use crate::installation::Installation;
@@ -168,12 +169,16 @@ impl Operator {
         });
         let related = Related::default();
         let (node_watch, service_watch) = (Watch::<Node>::default(), Watch::<ContainerService>::default());
+        let design_watch = Watch::<Design>::default();
+        let sites = Sites::new(design_watch.cache());
+        let designs = Designs::new(design_watch.cache(), node_watch.cache(), service_watch.cache(), sites.clone());
         let hosts = Hosts::new(self.connect.clone(), self.metrics.clone());
         let bmcs = Bmcs::new(self.connect_bmc.clone(), self.metrics.clone(), context.locks.clone(), term.clone());
-        let nodes = Arc::new(Nodes { hosts: hosts.clone(), bmcs: bmcs.clone(), services: service_watch.cache() });
+        let nodes =
+            Nodes { hosts: hosts.clone(), bmcs: bmcs.clone(), services: service_watch.cache(), sites: sites.clone() };
         let pulls = Pulls::new(term.clone(), pulls::SHORTEST_BACK_OFF);
         let tools = Tools { locks: context.locks.clone(), pulls: pulls.clone() };
-        let services = ContainerServices::new(installation, node_watch.cache(), hosts.clone(), tools);
+        let services = ContainerServices::new(installation, node_watch.cache(), hosts.clone(), sites, tools);
         let leftovers = (hosts.events(), node_watch.cache());
         let known_nodes = node_watch.cache();
 
@@ -191,8 +196,17 @@ impl Operator {
         spawn(work, "the watch of Secrets and ConfigMaps", async move {
             c.stop.run_until_cancelled(r.run(&c)).await;
         });
+        let (c, r, known_designs) = (context.clone(), related.clone(), design_watch.cache());
+        spawn(work, "the controller of Node", async move {
+            // Before that, every Design would seem to be missing.
+            if c.stop.run_until_cancelled(known_designs.ready()).await.is_some() {
+                reconcile::run(Arc::new(nodes), node_watch, &r, c).await;
+            }
+        });
         let (c, r) = (context.clone(), related.clone());
-        spawn(work, "the controller of Node", async move { reconcile::run(nodes, node_watch, &r, c).await });
+        spawn(work, "the controller of Design", async move {
+            reconcile::run(Arc::new(designs), design_watch, &r, c).await;
+        });
         let c = context.clone();
         spawn(work, "the controller of ContainerService", async move {
             // Before that, every object would seem to have no host: a deletion would leave all behind.

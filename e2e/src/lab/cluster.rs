@@ -20,7 +20,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use rcgen::KeyPair;
-use slipway_api::{ContainerService, Node};
+use slipway_api::{ContainerService, Design, Node};
 
 use super::assets;
 use super::certificates::{Authority, Identity};
@@ -256,6 +256,7 @@ impl Cluster {
             drain::<ConfigMap>(&client, name, &mut left).await?;
             drain::<ContainerService>(&client, name, &mut left).await?;
             drain::<Node>(&client, name, &mut left).await?;
+            drain::<Design>(&client, name, &mut left).await?;
             drain::<Event>(&client, name, &mut left).await?;
             if left.is_empty() { Ok(()) } else { bail!("still there: {left}") }
         })

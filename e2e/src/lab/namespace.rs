@@ -15,7 +15,7 @@ use kube::discovery::ApiResource;
 use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use slipway_api::{ContainerService, Node};
+use slipway_api::{ContainerService, Design, Node};
 
 use super::cluster::Cluster;
 use super::eventually::eventually;
@@ -138,6 +138,7 @@ impl TestNamespace {
     /// Prints what one wants to see when a test has failed.
     async fn print(&self) {
         eprintln!("\n---- namespace {} ----", self.name);
+        self.print_objects::<Design>().await;
         self.print_objects::<Node>().await;
         self.print_objects::<ContainerService>().await;
         self.print_events().await;

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measures the figures of docs/performance.md, each beside its reference in the same run.
 
 mod containers;
+mod design;
 mod figure;
 
 use std::path::{Path, PathBuf};
@@ -23,12 +24,14 @@ pub struct Args {
 enum Table {
     /// ContainerServices on Docker hosts.
     Containers,
+    /// Designs and their Nodes.
+    Design,
 }
 
 /// Measures, prints the tables, and writes `target/bench/<table>.json`. A goal that is missed is shown, not an error.
 pub fn run(args: &Args) -> Result<()> {
     let root = crate::workspace_root()?;
-    let tables = if args.tables.is_empty() { &[Table::Containers] } else { args.tables.as_slice() };
+    let tables = if args.tables.is_empty() { &[Table::Containers, Table::Design] } else { args.tables.as_slice() };
     if std::env::var_os(BINARY).is_none() {
         return again(&release_build(&root)?);
     }
@@ -36,6 +39,7 @@ pub fn run(args: &Args) -> Result<()> {
     for table in tables {
         let (name, figures) = match table {
             Table::Containers => ("containers", runtime.block_on(containers::measure())?),
+            Table::Design => ("design", runtime.block_on(design::measure())?),
         };
         print!("{}", figure::table(&figures));
         write(&target(&root).join("bench").join(format!("{name}.json")), &figures)?;

@@ -29,7 +29,10 @@ pub use network::{
 };
 pub use node::{Address, NodeDesign};
 pub use rollout::{FilterOperator, NodeFilter, NodeFilterSet, Rollout, RolloutGroup, RolloutRetry};
-pub use status::{CompiledModel, DesignFinding, FindingSeverity, GroupState, GroupStatus, NodeCounts};
+pub use status::{
+    CompiledModel, DesignFinding, FailedNode, FindingSeverity, GroupState, GroupStatus, NodeCounts, NodeDesignStatus,
+    NodeInProgress, RolloutStatus,
+};
 
 use crate::refs::{KeyRef, LocalRef};
 
@@ -251,6 +254,10 @@ pub struct DesignStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub groups: Vec<GroupStatus>,
+
+    /// What the rollout has on record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
 
     /// Ready, Reconciling, Stalled (kstatus).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

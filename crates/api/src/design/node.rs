@@ -8,7 +8,7 @@ use crate::refs::LocalRef;
 
 /// A Node's place in a Design, and what it overrides of its host profile.
 ///
-/// Flattened into `Node.spec`, so unknown fields are left to those who know the whole of it.
+/// Flattened into `Node.spec`, which refuses the fields that neither of them knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeDesign {

@@ -370,6 +370,7 @@ impl Session {
             needs_person,
             reason: error.reason(),
             message: format!("{}: {error}", step.command),
+            at: now(),
             until: now().checked_add(jitter(pause)).unwrap_or(Timestamp::MAX),
         }
     }

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use slipway_api::conditions::STALLED;
 use slipway_api::{ContainerService, ContainerServiceStatus, Node};
+use slipway_drivers::Class;
 use slipway_plan::container_service::definition::{self, HashKey, NeedKind};
 use slipway_plan::container_service::observed::Owner;
 use slipway_plan::container_service::plan::{self, ImageView, Plan, Step};
@@ -29,6 +30,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{BroadcastStream, UnboundedReceiverStream};
 
 use crate::Error;
+use crate::design::{Change, News, Party, Sites};
 use crate::hosts::{self, HostChange, HostEvent};
 use crate::installation::Installation;
 use crate::reconcile::{self, Acted, Cache, Cleanup, Held, Key, Kind, Next, Pass, Reference, Report, calm};
@@ -50,6 +52,8 @@ pub struct ContainerServices {
     installation: Installation,
     nodes: Cache<Node>,
     hosts: hosts::Hosts,
+    /// What the Designs say of the Nodes.
+    sites: Sites,
     tools: Tools,
     references: References,
     /// What deletion could not remove, by object, for the Event at its end.
@@ -60,12 +64,19 @@ pub struct ContainerServices {
 
 impl ContainerServices {
     /// The kind, on the hosts of a registry.
-    pub fn new(installation: Installation, nodes: Cache<Node>, hosts: hosts::Hosts, tools: Tools) -> Self {
+    pub fn new(
+        installation: Installation,
+        nodes: Cache<Node>,
+        hosts: hosts::Hosts,
+        sites: Sites,
+        tools: Tools,
+    ) -> Self {
         let (wake, woken) = mpsc::unbounded_channel();
         Self {
             installation,
             nodes,
             hosts,
+            sites,
             tools,
             references: References::default(),
             left: Mutex::default(),
@@ -117,7 +128,10 @@ impl Kind for ContainerServices {
             .flat_map(move |event| stream::iter(touched(&of_hosts, event.ok())));
         let of_nodes = cache.clone();
         let nodes = nodes::changes(&self.nodes).flat_map(move |namespace| stream::iter(all(&of_nodes, namespace)));
-        stream::select_all([pulls, calm(hosts.boxed(), BURST), nodes.boxed()]).boxed()
+        let (of_sites, sites) = (cache.clone(), self.sites.clone());
+        let designs = BroadcastStream::new(self.sites.news())
+            .flat_map(move |news| stream::iter(told(&of_sites, &sites, news.ok())));
+        stream::select_all([pulls, calm(hosts.boxed(), BURST), nodes.boxed(), calm(designs.boxed(), BURST)]).boxed()
     }
 
     fn suspended(&self, object: &ContainerService) -> bool {
@@ -150,7 +164,18 @@ impl Kind for ContainerServices {
 
     fn plan(&self, valid: &Validated, observed: &Observed, pass: &Pass<ContainerService>) -> Plan {
         let (nodes, images) = (&observed.hosts.nodes, &observed.images);
-        plan::plan(&valid.valid, pass.generation(), nodes, images, &pass.status(), observed.at)
+        let plan = plan::plan(&valid.valid, pass.generation(), nodes, images, &pass.status(), observed.at);
+        // What is to be done where is heard by the rollouts of the Nodes' Designs, which let it be done.
+        self.sites.tell(Party::Service(pass.key.clone()), pass.generation(), plan.asks.clone());
+        plan
+    }
+
+    /// What cannot be used does nothing; what may pass goes on as it was.
+    fn failed(&self, object: &ContainerService, error: &Error) {
+        if error.class() == Class::Invalid {
+            let party = Party::Service(Key::of(object));
+            self.sites.tell(party, object.metadata.generation.unwrap_or_default(), BTreeMap::new());
+        }
     }
 
     async fn act(
@@ -232,6 +257,7 @@ impl Kind for ContainerServices {
     }
 
     fn gone(&self, key: &Key) {
+        self.sites.forget(&Party::Service(key.clone()));
         self.references.forget(&self.owner(key));
         self.left.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
@@ -239,7 +265,7 @@ impl Kind for ContainerServices {
 
 impl ContainerServices {
     fn look(&self, key: &Key, selector: Option<&LabelSelector>) -> (plan::Nodes, BTreeMap<String, Target>) {
-        nodes::nodes(&self.nodes, &self.hosts, &key.namespace, selector)
+        nodes::nodes(&self.nodes, &self.hosts, Some(&self.sites), &key.namespace, selector)
     }
 
     fn waiting(&self, pass: &Pass<ContainerService>, deletion: &plan::Deletion, outcome: &Outcome) -> Cleanup {
@@ -313,6 +339,17 @@ fn touched(cache: &Cache<ContainerService>, event: Option<HostEvent>) -> Vec<Key
         Some(HostEvent { change: HostChange::Owner(owner), .. }) => {
             Some(Key::new(owner.namespace, owner.name)).filter(|key| cache.get(key).is_some()).into_iter().collect()
         }
+    }
+}
+
+/// The objects that would do something to a Node which its Design says something else of; all of the namespace, where it
+/// is about more than the rollout; all of them if the news was lost.
+fn told(cache: &Cache<ContainerService>, sites: &Sites, news: Option<News>) -> Vec<Key> {
+    match news {
+        None => all(cache, None),
+        Some(News { change: Change::Word, .. }) => Vec::new(),
+        Some(News { node, change: Change::Gate }) => sites.services_on(&node),
+        Some(News { node, change: Change::Suspended }) => all(cache, Some(node.namespace)),
     }
 }
 

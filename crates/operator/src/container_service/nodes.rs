@@ -13,6 +13,7 @@ use slipway_plan::container_service::plan::{Fault, NodeView, Nodes};
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::act::Target;
+use crate::design::Sites;
 use crate::hosts::{HostState, Hosts};
 use crate::reconcile::{Cache, Key};
 
@@ -21,6 +22,7 @@ use crate::reconcile::{Cache, Key};
 pub fn nodes(
     cache: &Cache<Node>,
     hosts: &Hosts,
+    sites: Option<&Sites>,
     namespace: &str,
     selector: Option<&LabelSelector>,
 ) -> (Nodes, BTreeMap<String, Target>) {
@@ -35,7 +37,11 @@ pub fn nodes(
     let mut targets = BTreeMap::new();
     for node in cache.list(namespace) {
         let name = node.name_any();
-        let (view, target) = look(&node, matches(&node), hosts);
+        let (mut view, target) = look(&node, matches(&node), hosts);
+        if let Some(sites) = sites {
+            view.suspend |= sites.suspends(&node);
+            view.held = sites.leave(&node).hold();
+        }
         targets.extend(target.map(|target| (name.clone(), target)));
         views.insert(name, view);
     }

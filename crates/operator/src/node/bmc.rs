@@ -9,20 +9,21 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use slipway_api::conditions::{HasConditions, State, Verdict, is_ready};
-use slipway_api::node::{CaRef, LoginStatus};
+use slipway_api::node::{BmcEndpoint, CaRef, LoginStatus};
 use slipway_api::node_inventory::{NodeInventory, NodeInventorySpec};
 use slipway_api::{GROUP, Node, NodeStatus, VERSION};
 use slipway_drivers::bmc::{BmcAddress, Login, Password, Trust, reasons};
 use slipway_drivers::{Class, DriverError};
 use slipway_plan::cadence::CREDENTIALS;
 use slipway_plan::node::bmc::login::{MOST_TRIES, Try, may_try, refused};
-use slipway_plan::node::bmc::{self, Endpoint, Seen, Sent, Told, View, Wanted, summary};
+use slipway_plan::node::bmc::{self, Endpoint, Failure, Seen, Sent, Told, View, Wanted, summary};
 use slipway_plan::node::{Bmc, Facts, Host, Observed, Plan, Subject};
 
 use super::docker::Keys;
 use super::{Nodes, Reachable, judge};
 use crate::bmcs::{BmcState, Known, LoginState, Target, Wish};
 use crate::clock::now;
+use crate::design::Leave;
 use crate::error::Error;
 use crate::reconcile::{Cleanup, Next, Pass, Reference};
 
@@ -32,6 +33,8 @@ const DELETING: Duration = Duration::from_secs(2);
 /// What the spec's BMC half refers to.
 #[derive(Default)]
 pub struct Inputs {
+    /// The BMC: the Node's own, or the one that its Design tells of.
+    pub(super) endpoint: Option<BmcEndpoint>,
     secret: Option<Secret>,
     ca_secret: Option<Secret>,
     ca_config_map: Option<ConfigMap>,
@@ -45,35 +48,35 @@ pub struct Way {
 }
 
 /// The Secrets and ConfigMaps that the BMC half names.
-pub(super) fn references(node: &Node) -> Vec<Reference> {
-    let secret = secret_name(node).map(|name| Reference::Secret(name.to_owned()));
-    let ca = ca(node).map(|ca| match ca {
+pub(super) fn references(bmc: Option<&BmcEndpoint>) -> Vec<Reference> {
+    let secret = secret_name(bmc).map(|name| Reference::Secret(name.to_owned()));
+    let ca = ca(bmc).map(|ca| match ca {
         CaRef::ConfigMapKeyRef(key) => Reference::ConfigMap(key.name.clone()),
         CaRef::SecretKeyRef(key) => Reference::Secret(key.name.clone()),
     });
     secret.into_iter().chain(ca).collect()
 }
 
-fn secret_name(node: &Node) -> Option<&str> {
-    Some(&node.spec.bmc.as_ref()?.credentials.as_ref()?.secret_ref.name)
+fn secret_name(bmc: Option<&BmcEndpoint>) -> Option<&str> {
+    Some(&bmc?.credentials.as_ref()?.secret_ref.name)
 }
 
-fn ca(node: &Node) -> Option<&CaRef> {
-    node.spec.bmc.as_ref()?.tls.as_ref()?.ca_ref.as_ref()
+fn ca(bmc: Option<&BmcEndpoint>) -> Option<&CaRef> {
+    bmc?.tls.as_ref()?.ca_ref.as_ref()
 }
 
 impl Inputs {
-    pub(super) async fn read(pass: &Pass<Node>) -> Result<Self, Error> {
-        let node = pass.object();
+    pub(super) async fn read(endpoint: Option<BmcEndpoint>, pass: &Pass<Node>) -> Result<Self, Error> {
         let mut inputs = Self::default();
-        if let Some(name) = secret_name(&node) {
+        if let Some(name) = secret_name(endpoint.as_ref()) {
             inputs.secret = pass.secret(name).await?;
         }
-        match ca(&node) {
+        match ca(endpoint.as_ref()) {
             Some(CaRef::SecretKeyRef(key)) => inputs.ca_secret = pass.secret(&key.name).await?,
             Some(CaRef::ConfigMapKeyRef(key)) => inputs.ca_config_map = pass.config_map(&key.name).await?,
             None => {}
         }
+        inputs.endpoint = endpoint;
         Ok(inputs)
     }
 }
@@ -159,8 +162,10 @@ impl Nodes {
             failure: None,
             guests: self.guests(pass),
             twins: self.bmcs.twins(&pass.key).iter().map(ToString::to_string).collect(),
-            suspended: node.spec.suspend,
+            suspended: node.spec.suspend || self.sites.suspends(&node),
+            hold: None,
         };
+        let leave = self.sites.leave(&node);
         let pin = |status: &NodeStatus| status.bmc.as_ref().and_then(|bmc| bmc.pin.clone());
         let way = match way {
             Ok(way) => way,
@@ -181,7 +186,10 @@ impl Nodes {
         {
             view.sent = sent.clone();
         }
-        view.failure.clone_from(&state.failure);
+        // What failed before the rollout let it be tried again holds up nothing.
+        let is_over = |failure: &Failure| matches!(&leave, Leave::Given(Some(since)) if failure.at < *since);
+        view.failure = state.failure.clone().filter(|failure| !is_over(failure));
+        view.hold = leave.hold();
         view.seen.clone_from(&state.seen);
         if let Some(record) = refusal(&state, way, &pass.status()) {
             view.seen = told_off(&view.seen, &record, way, pass);
@@ -278,7 +286,7 @@ impl Nodes {
             Told::Say(verdict) => format!("the virtual media is to be ejected: {}", verdict.message),
             Told::AsWanted | Told::Keep => "the virtual media is to be ejected".into(),
         };
-        let observed = Observed { docker: None, bmc: Some(session) };
+        let observed = Observed { bmc: Some(session), ..Observed::default() };
         let plan = Plan { connect: false, bmc: Some(planned) };
         self.command(way, &observed, &plan, pass).await?;
         let next = Next::At(pass.now() + DELETING);

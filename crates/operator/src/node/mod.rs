@@ -4,7 +4,7 @@
 mod bmc;
 mod docker;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,19 +13,25 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use k8s_openapi::api::core::v1::Secret;
 use slipway_api::conditions::State;
-use slipway_api::{ContainerService, Node, NodeStatus};
+use slipway_api::node::BmcEndpoint;
+use slipway_api::{ContainerService, Node, NodeSpec, NodeStatus};
 use slipway_drivers::docker::Address;
 use slipway_drivers::{Class, DriverError};
-use slipway_plan::node::{self, Docker, Host, Judgement, Observed, Plan, Subject};
+use slipway_plan::node::bmc::{Seen, View};
+use slipway_plan::node::{self, Bmc, Docker, Host, Judgement, Observed, Plan, Subject, Word};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::bmcs::Bmcs;
 use crate::clock::now;
+use crate::design::{News, Party, Sites};
 use crate::error::Error;
 use crate::hosts::{HostChange, Hosts};
 use crate::reconcile::{Acted, Cache, Cleanup, Key, Kind, Next, Pass, Reference, Report, Severity};
 
 pub(crate) use docker::{address, secret_name};
+
+/// Time until a Node whose Design has not been compiled yet is looked at again.
+const DESIGN_AWAITED: Duration = Duration::from_secs(11);
 
 /// The controller of Node.
 pub struct Nodes {
@@ -35,6 +41,8 @@ pub struct Nodes {
     pub bmcs: Bmcs,
     /// Who may still use a Node that is being deleted, or powered off.
     pub services: Cache<ContainerService>,
+    /// What the Designs say of their Nodes.
+    pub sites: Sites,
 }
 
 /// What a Node's spec refers to.
@@ -65,7 +73,7 @@ impl Kind for Nodes {
 
     fn references(&self, node: &Node) -> Vec<Reference> {
         let docker = secret_name(node).map(|name| Reference::Secret(name.to_owned()));
-        docker.into_iter().chain(bmc::references(node)).collect()
+        docker.into_iter().chain(bmc::references(self.bmc(node).as_ref())).collect()
     }
 
     fn triggers(&self, cache: &Cache<Node>) -> BoxStream<'static, Key> {
@@ -73,7 +81,8 @@ impl Kind for Nodes {
         let hosts = news(self.hosts.events(), cache.clone(), |event| {
             (!matches!(event.change, HostChange::Owner(_) | HostChange::Room)).then_some(event.host)
         });
-        stream::select(hosts, news(self.bmcs.changes(), all, Some)).boxed()
+        let designs = news(self.sites.news(), cache.clone(), |news: News| Some(news.node));
+        stream::select_all([hosts, news(self.bmcs.changes(), all, Some), designs]).boxed()
     }
 
     /// A suspended Node is still watched, and watching is all that this controller does then: the plan knows of it.
@@ -95,11 +104,13 @@ impl Kind for Nodes {
             Some(name) => pass.secret(name).await?,
             None => None,
         };
-        Ok(Inputs { docker, bmc: bmc::Inputs::read(pass).await? })
+        Ok(Inputs { docker, bmc: bmc::Inputs::read(self.bmc(&pass.object()), pass).await? })
     }
 
     fn validate(&self, node: &Node, inputs: Inputs) -> Result<Reachable, Error> {
-        let spec = node::validate(&node.spec).map_err(Error::Invalid)?;
+        // The BMC that its Design tells of is taken for the Node's own, if it names none.
+        let spec = NodeSpec { bmc: inputs.bmc.endpoint.clone(), ..node.spec.clone() };
+        let spec = node::validate(&spec).map_err(Error::Invalid)?;
         let docker = spec.docker.as_ref().map(|endpoint| address(endpoint, inputs.docker)).transpose()?;
         let bmc = spec.bmc.as_ref().and_then(|wanted| bmc::way(wanted, inputs.bmc).transpose());
         Ok(Reachable { spec, docker, bmc })
@@ -111,13 +122,15 @@ impl Kind for Nodes {
             Docker { current, host: if current { self.host(&pass.key) } else { Host::Connecting } }
         });
         let bmc = valid.bmc.as_ref().map(|way| self.session(way.as_ref(), pass));
-        Ok(Observed { docker, bmc })
+        Ok(Observed { docker, bmc, design: self.sites.word(&pass.object()) })
     }
 
     fn plan(&self, valid: &Reachable, observed: &Observed, pass: &Pass<Node>) -> Plan {
         let object = pass.object();
         let of = Subject { name: &pass.key.name, uid: object.metadata.uid.as_deref().unwrap_or_default() };
-        node::plan(&valid.spec, observed, &pass.status(), of, now())
+        let plan = node::plan(&valid.spec, observed, &pass.status(), of, now());
+        self.tell(observed, &plan, pass);
+        plan
     }
 
     async fn act(&self, valid: &Reachable, observed: &Observed, plan: &Plan, pass: &Pass<Node>) -> Result<(), Error> {
@@ -155,7 +168,9 @@ impl Kind for Nodes {
         let until = plan.bmc.as_ref().and_then(|bmc| bmc.until).into_iter().chain(waiting).min();
         let connecting = matches!(observed.docker, Some(Docker { host: Host::Connecting, .. }));
         let under_way = plan.bmc.as_ref().is_some_and(|bmc| bmc.awaited);
-        let next = match (until, state) {
+        // A Node says that its Design is awaited, if it is for long.
+        let awaited = matches!(observed.design, Word::Awaited { told: false }).then(|| now() + DESIGN_AWAITED);
+        let next = match (until.into_iter().chain(awaited).min(), state) {
             (Some(time), _) => Next::At(time),
             // Host and BMC say by an event when something is otherwise: a look now would see no more.
             (None, State::Converged) => Next::Settled,
@@ -169,6 +184,9 @@ impl Kind for Nodes {
     /// What can never work any more must not be used any longer; what may pass leaves the connection as it is.
     fn failed(&self, node: &Node, error: &Error) {
         if error.class() == Class::Invalid {
+            // What cannot be used does nothing.
+            let party = Party::Node(Key::of(node));
+            self.sites.tell(party, node.metadata.generation.unwrap_or_default(), BTreeMap::new());
             let trouble = DriverError::new(Class::Invalid, error.reason(), error.to_string());
             self.hosts.block(&Key::of(node), &trouble);
             self.bmcs.forget(&Key::of(node));
@@ -212,8 +230,29 @@ impl Kind for Nodes {
     }
 
     fn gone(&self, key: &Key) {
+        self.sites.forget(&Party::Node(key.clone()));
         self.hosts.forget(key);
         self.bmcs.forget(key);
+    }
+}
+
+impl Nodes {
+    /// The BMC that a Node names, else the one that its Design tells of.
+    fn bmc(&self, node: &Node) -> Option<BmcEndpoint> {
+        let told = || self.sites.told(node).and_then(|told| told.bmc.clone());
+        node.spec.bmc.clone().or_else(told)
+    }
+
+    /// Says to the rollout of its Design what is done, or would be. Nothing, before the BMC has shown anything.
+    fn tell(&self, observed: &Observed, plan: &Plan, pass: &Pass<Node>) {
+        let node = pass.object();
+        let connecting = matches!(&observed.bmc, Some(Bmc { view: View { seen: Seen::Nothing, .. }, .. }));
+        if node.spec.design.design_ref.is_none() || connecting {
+            return;
+        }
+        let ask = plan.bmc.as_ref().and_then(|bmc| bmc.ask.clone());
+        let asks = ask.map(|ask| (pass.key.name.clone(), ask)).into_iter().collect();
+        self.sites.tell(Party::Node(pass.key.clone()), pass.generation(), asks);
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use minijinja::UndefinedBehavior;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use slipway_api::design::NodeFilterSet;
+use slipway_api::design::{NodeFilterSet, Rollout};
 
 use super::boot_action::{self, RenderError, Rendered, Run, Shape};
 use super::explain::{self, Explanation};
@@ -444,8 +444,23 @@ impl Compiler {
     }
 
     /// Static addresses of the site, with their Nodes.
-    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, &str)> {
-        self.addresses.of.iter().flat_map(|(address, users)| users.iter().map(|(node, _)| (*address, &**node)))
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, &Text)> {
+        self.addresses.of.iter().flat_map(|(address, users)| users.iter().map(|(node, _)| (*address, node)))
+    }
+
+    /// What the site is compiled from, apart from its Nodes: the Design itself first.
+    pub fn designs(&self) -> &[DesignSource] {
+        &self.site.sources
+    }
+
+    /// The Nodes as they were given, by name.
+    pub fn node_sources(&self) -> impl Iterator<Item = &NodeSource> {
+        self.nodes.values().map(|slot| &slot.source)
+    }
+
+    /// The order and the budgets of the rollout, wherever in the site they are written.
+    pub fn rollout(&self) -> Option<&Rollout> {
+        self.site.rollout().map(|(rollout, _)| rollout)
     }
 
     /// Images and kernels that the provisioner does not have. `images` are its images, each with its kernels.
@@ -479,26 +494,6 @@ fn of_profiles(site: &Site, raws: &[Raw]) -> Vec<(Option<Text>, Finding)> {
 /// The worst first, then by object and field.
 fn order(finding: &Finding) -> (Severity, Option<&str>, &str, &str, &str) {
     (finding.severity, finding.object.as_deref(), &finding.path, finding.code, &finding.message)
-}
-
-/// Addresses that Nodes of several Designs have.
-pub fn shared_addresses(designs: &[(&str, &Compiler)]) -> Vec<Finding> {
-    let mut users: BTreeMap<IpAddr, BTreeMap<&str, &str>> = BTreeMap::new();
-    for (design, compiler) in designs {
-        for (address, node) in compiler.addresses() {
-            users.entry(address).or_default().insert(design, node);
-        }
-    }
-    let mut findings = Vec::new();
-    for (address, users) in users.iter().filter(|(_, users)| users.len() > 1) {
-        let mut users = users.iter();
-        let Some((first_design, first)) = users.next() else { continue };
-        for (_, node) in users {
-            let message = format!("{address} is given to Node {first} of Design {first_design} too");
-            findings.push(Check::AddressInOtherDesign.at(&format!("Node/{node}"), "spec.addressing", message));
-        }
-    }
-    findings
 }
 
 /// The sources with everything that does not go through host profiles.

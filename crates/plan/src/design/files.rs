@@ -1,15 +1,18 @@
 //! Sites from files: Designs, Nodes and ConfigMaps of a YAML stream, compiled, with every finding at its line.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
 use slipway_api::design::IncludeSource;
 
-use super::compiler::{Compiler, shared_addresses};
+use super::compiler::Compiler;
 use super::explain::Explanation;
+use super::model::Text;
+use super::namespace::{self, shared_addresses};
 use super::rules::Check;
-use super::source::{DesignSource, NodeSource, with_includes};
+use super::source::{DesignSource, NodeSource, read_text, with_includes};
 use crate::finding::{Finding, Place, Severity};
 use crate::formats::yaml::{self, Bounds, Dialect, Document};
 
@@ -89,19 +92,18 @@ impl SiteFiles {
         }
     }
 
-    /// Names of the Designs that no other one includes.
+    /// Names of the Designs that are sites of their own, and no part of another one.
     pub fn designs(&self) -> Vec<&str> {
-        let mut included = std::collections::HashSet::new();
-        for identity in &self.designs {
-            let source = self.design(identity);
-            for include in source.iter().flat_map(|source| &source.spec.include) {
-                if let IncludeSource::DesignRef(reference) = include {
-                    included.insert(format!("Design/{}", reference.name));
-                }
-            }
-        }
-        let roots = self.designs.iter().filter(|identity| !included.contains(*identity));
-        roots.filter_map(|identity| identity.strip_prefix("Design/")).collect()
+        let sources = self.designs.iter().filter_map(|identity| Some((identity, self.design(identity)?)));
+        let sources: Vec<(&str, DesignSource)> =
+            sources.filter_map(|(identity, source)| Some((identity.strip_prefix("Design/")?, source))).collect();
+        let included = sources.iter().map(|(name, source)| (*name, source.included_designs().collect())).collect();
+        let roots = namespace::roots(&included);
+        self.designs
+            .iter()
+            .filter_map(|identity| identity.strip_prefix("Design/"))
+            .filter(|name| roots.contains(name))
+            .collect()
     }
 
     /// Compiles every Design with its Nodes, by name.
@@ -146,14 +148,9 @@ impl SiteFiles {
             let text =
                 self.value(&identity).and_then(|value| value.get("data")?.get(&key)?.as_str().map(str::to_owned));
             let Some(text) = text else { continue };
-            match yaml::read(&text, SITE, Dialect::Kubectl) {
-                Ok(documents) => self.texts.extend(documents.into_iter().next().map(|document| (identity, document))),
-                Err(unreadable) => {
-                    let place = unreadable.location.unwrap_or_default();
-                    let message = format!("{}, in line {} of the text", unreadable.finding.message, place.line);
-                    let finding = Finding { message, path: format!("data.{key}"), ..unreadable.finding };
-                    self.findings.push(finding.about(identity));
-                }
+            match read_text(&identity, &key, &text) {
+                Ok(document) => self.texts.extend(document.map(|document| (identity, document))),
+                Err(unreadable) => self.findings.push(unreadable),
             }
         }
     }
@@ -210,8 +207,11 @@ impl SiteFiles {
     pub fn findings(&self, compiled: &BTreeMap<String, Compiler>) -> Vec<Finding> {
         let mut findings = self.findings.clone();
         findings.extend(compiled.values().flat_map(Compiler::findings));
-        let designs: Vec<(&str, &Compiler)> = compiled.iter().map(|(name, one)| (name.as_str(), one)).collect();
-        findings.extend(shared_addresses(&designs));
+        let addresses = |one: &Compiler| one.addresses().map(|(address, node)| (address, node.clone())).collect();
+        let designs: Vec<(&str, Vec<(IpAddr, Text)>)> =
+            compiled.iter().map(|(name, one)| (name.as_str(), addresses(one))).collect();
+        let designs: Vec<_> = designs.iter().map(|(name, addresses)| (*name, addresses.as_slice())).collect();
+        findings.extend(shared_addresses(&designs).into_iter().map(|(_, finding)| finding));
         for finding in findings.iter_mut().filter(|finding| finding.place.is_none()) {
             finding.place = finding.object.as_ref().and_then(|object| self.place(object, &finding.path));
         }

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
+use slipway_api::Node;
 use slipway_api::design::{DesignSpec, IncludeSource, NodeDesign};
 
+use super::files::SITE;
 use super::model::Text;
 use super::rules::Check;
 use crate::finding::Finding;
+use crate::formats::yaml::{self, Dialect, Document};
 
 /// Fields of one object that are looked at after they turned out to be broken.
 const BROKEN_FIELDS: usize = 200;
@@ -128,6 +131,14 @@ impl DesignSource {
         Self { object: format!("Design/{name}"), base: "spec".to_owned(), spec, broken: Broken::default() }
     }
 
+    /// Names of the Designs that it includes.
+    pub fn included_designs(&self) -> impl Iterator<Item = &str> {
+        self.spec.include.iter().filter_map(|include| match include {
+            IncludeSource::DesignRef(reference) => Some(reference.name.as_str()),
+            IncludeSource::ConfigMapKeyRef(_) => None,
+        })
+    }
+
     /// Says so if the object of `bytes` bytes is too large to be applied or stored.
     #[must_use]
     pub fn of_size(mut self, bytes: usize) -> Self {
@@ -147,6 +158,19 @@ impl DesignSource {
 }
 
 impl NodeSource {
+    /// A Node that an API server has accepted.
+    pub fn of_node(node: &Node) -> Self {
+        let bmc = node.spec.bmc.as_ref();
+        Self {
+            name: node.metadata.name.as_deref().unwrap_or_default().into(),
+            labels: Arc::new(node.metadata.labels.clone().unwrap_or_default()),
+            design: Arc::new(node.spec.design.clone()),
+            bmc_address: bmc.map(|bmc| bmc.address.clone()),
+            has_bmc_credentials: bmc.is_some_and(|bmc| bmc.credentials.is_some()),
+            broken: Broken::default(),
+        }
+    }
+
     /// A Node from its object.
     pub fn of_object(object: &Value) -> Self {
         let metadata = object.get("metadata");
@@ -163,6 +187,20 @@ impl NodeSource {
             bmc_address: bmc.and_then(|bmc| bmc.get("address")).and_then(Value::as_str).map(str::to_owned),
             has_bmc_credentials: bmc.is_some_and(|bmc| bmc.get("credentials").is_some()),
             broken,
+        }
+    }
+}
+
+/// Reads the text of a ConfigMap's key, `ConfigMap/lab-racks`; nothing for an empty one. What is wrong is a finding about
+/// the ConfigMap.
+pub fn read_text(config_map: &str, key: &str, text: &str) -> Result<Option<Document>, Finding> {
+    match yaml::read(text, SITE, Dialect::Kubectl) {
+        Ok(documents) => Ok(documents.into_iter().next()),
+        Err(unreadable) => {
+            let place = unreadable.location.unwrap_or_default();
+            let message = format!("{}, in line {} of the text", unreadable.finding.message, place.line);
+            let finding = Finding { message, path: format!("data.{key}"), ..unreadable.finding };
+            Err(finding.about(config_map))
         }
     }
 }

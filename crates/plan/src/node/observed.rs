@@ -4,14 +4,17 @@ use jiff::Timestamp;
 use slipway_api::node::{DockerStatus, LoginStatus};
 
 use super::bmc;
+use super::design::Word;
 
 /// What is observed of one Node.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
     /// Its Docker engine, if it has one.
     pub docker: Option<Docker>,
     /// Its BMC, if it has one.
     pub bmc: Option<Bmc>,
+    /// What its Design says of it.
+    pub design: Word,
 }
 
 /// What the connection to a Docker engine shows.

@@ -27,6 +27,7 @@ pub fn status(
     now: Timestamp,
 ) -> Judgement {
     let mut status = old.clone();
+    observed.design.describe(&mut status);
     let told = plan.bmc.as_ref().map(|bmc| &bmc.told);
     if let Some(session) = &observed.bmc {
         // All at once, for one write: its inventory follows the first look within seconds.
@@ -47,7 +48,12 @@ pub fn status(
         Some(docker) => host(&mut status, &docker.host, old, generation),
         None => Half::Absent,
     };
-    let Some(verdict) = verdict(spec, &status, told, docker) else {
+    let no_way = told.is_none() && observed.bmc.is_none() && matches!(docker, Half::Absent);
+    let host = if no_way { None } else { verdict(spec, &status, told, docker) };
+    if host.is_none() && !no_way {
+        return Judgement { status, state: State::Progressing };
+    }
+    let Some(verdict) = observed.design.verdict(spec, host) else {
         return Judgement { status, state: State::Progressing };
     };
     status.judge(&verdict, generation, now);
@@ -204,7 +210,8 @@ mod tests {
     use crate::node::Docker;
 
     fn status(old: &NodeStatus, spec: &NodeSpec, host: &Host, generation: i64, now: Timestamp) -> Judgement {
-        let observed = Observed { docker: Some(Docker { current: true, host: host.clone() }), bmc: None };
+        let docker = Some(Docker { current: true, host: host.clone() });
+        let observed = Observed { docker, ..Observed::default() };
         super::status(old, spec, &observed, &Plan { connect: false, bmc: None }, generation, now)
     }
 

@@ -46,8 +46,9 @@ const SOCKET_PATH_LIMIT: usize = 107;
 /// Proves a Node, or says all that is wrong with it.
 pub fn validate(spec: &NodeSpec) -> Result<Valid, Vec<Finding>> {
     let mut findings = Vec::new();
-    if spec.docker.is_none() && spec.bmc.is_none() {
-        let message = "a host is reached through docker, bmc or both: at least one is required";
+    if spec.docker.is_none() && spec.bmc.is_none() && spec.design.design_ref.is_none() {
+        let message = "a host is reached through docker or bmc, or belongs to a Design: one of docker, bmc and designRef \
+                       is required";
         findings.push(Finding::error("NoWayToHost", "spec", message));
     }
     let docker = spec.docker.as_ref().and_then(|docker| endpoint(docker, &mut findings));

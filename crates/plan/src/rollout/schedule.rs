@@ -20,6 +20,8 @@ pub enum NodeState {
     },
     /// A disruptive step that was allowed is under way.
     InProgress,
+    /// It serves, and something else than a disruptive step is in the way of being ready.
+    Unready,
     /// It should serve and does not, for reasons that have nothing to do with the rollout.
     Away,
     /// Its step failed. `retry` is what `spec.rollout.retry.requestedAt` was then; another one lets it be tried again.
@@ -137,7 +139,7 @@ fn is_pending(state: &NodeState, retry: Option<&str>) -> bool {
     match state {
         NodeState::Pending { .. } => true,
         NodeState::Failed { .. } => !has_failed(state, retry),
-        NodeState::Ready | NodeState::InProgress | NodeState::Away => false,
+        NodeState::Ready | NodeState::InProgress | NodeState::Unready | NodeState::Away => false,
     }
 }
 
@@ -160,7 +162,7 @@ impl Budget {
             match state {
                 NodeState::InProgress => found.in_progress += 1,
                 NodeState::Away => found.away += 1,
-                NodeState::Ready | NodeState::Pending { .. } | NodeState::Failed { .. } => {}
+                NodeState::Ready | NodeState::Pending { .. } | NodeState::Unready | NodeState::Failed { .. } => {}
             }
         }
         found

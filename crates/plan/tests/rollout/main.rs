@@ -1,4 +1,6 @@
 //! Order and budgets of rollouts: single rules, and random sites with faults and restarts.
 
 mod properties;
+mod random;
+mod recorded;
 mod rules;

@@ -6,36 +6,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use slipway_api::design::{GroupState, Rollout, RolloutGroup, RolloutRetry};
 use slipway_plan::rollout::{Model, NodeState, Observed, Round, Schedule, budget, schedule};
 
-const CASES: u64 = 10_000;
-
-/// `SplitMix64` (Steele, Lea, Flood 2014): small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit).expect("small")).expect("small")
-    }
-
-    fn one_in(&mut self, number: usize) -> bool {
-        self.below(number) == 0
-    }
-
-    fn budget(&mut self, least: usize, most: usize) -> IntOrString {
-        if self.one_in(2) {
-            IntOrString::Int(i32::try_from(least + self.below(most)).expect("small"))
-        } else {
-            IntOrString::String(format!("{}%", least + self.below(100)))
-        }
-    }
-}
+use crate::random::{CASES, Random, seed};
 
 struct Case {
     rollout: Rollout,
@@ -154,12 +125,7 @@ fn step(case: &mut Case, random: &mut Random, faults: bool) -> bool {
 
 #[test]
 fn budgets_and_order_hold_and_it_ends() {
-    let seed = std::env::var("SLIPWAY_ROLLOUT_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    let seed: u64 = seed.unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        now.map_or(1, |now| now.subsec_nanos().into())
-    });
-    println!("SLIPWAY_ROLLOUT_SEED={seed}, {CASES} cases");
+    let seed = seed();
     for number in 0..CASES {
         let mut random = Random(seed.wrapping_mul(1_000_003).wrapping_add(number));
         let mut case = case(&mut random);

@@ -10,6 +10,7 @@ mod conflict;
 mod deletion;
 mod drift;
 mod foreseen;
+mod held;
 mod hold;
 mod image;
 mod install;

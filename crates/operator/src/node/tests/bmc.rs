@@ -12,6 +12,7 @@ use super::super::Nodes;
 use crate::bmcs::Bmcs;
 use crate::bmcs::tests::{Toy, Way};
 use crate::context::Context;
+use crate::design::Sites;
 use crate::hosts::Hosts;
 use crate::reconcile::{Key, Locks, Watch, pass};
 use crate::testing::Api;
@@ -90,7 +91,8 @@ fn nodes(toy: &Arc<Toy>, context: &Arc<Context>, stop: &CancellationToken) -> No
     let (metrics, way) = (context.metrics.clone(), Arc::new(Way(toy.clone())));
     let bmcs = Bmcs::new(way, metrics.clone(), Locks::default(), stop.clone());
     let hosts = Hosts::new(Arc::new(slipway_drivers::docker::Factory), metrics);
-    Nodes { hosts, bmcs, services: Watch::default().cache() }
+    let sites = Sites::new(Watch::default().cache());
+    Nodes { hosts, bmcs, services: Watch::default().cache(), sites }
 }
 
 fn secret(password: &str) -> Value {

@@ -40,6 +40,8 @@ pub(super) struct Scene<'a> {
     pub node: &'a str,
     pub host: &'a Host,
     pub suspended: bool,
+    /// Why the rollout of the Node's Design does not let it be disrupted now.
+    pub held: Option<&'a str>,
     pub clock: Clock,
     pub slots: BTreeMap<&'a ContainerKey, Slot<'a>>,
     /// What is in the way of making containers here.
@@ -86,7 +88,7 @@ impl<'a> Scene<'a> {
         let from_nothing = from_nothing.map(|s| (s.key.service.as_str(), s.want));
         let conflicts = makes.then(|| conflicts(&cx.valid.owner, &cx.valid.definition, node, host, from_nothing));
         let conflicts = conflicts.unwrap_or_default();
-        Self { cx, node, host, suspended, clock: Clock::of(host, now), slots, conflicts, stale_networks }
+        Self { cx, node, host, suspended, held: None, clock: Clock::of(host, now), slots, conflicts, stale_networks }
     }
 
     /// What failed about a slot's wanted revision.
@@ -135,7 +137,21 @@ impl<'a> Scene<'a> {
             // What is in the way here is no part of the rollout: other hosts go on.
             ready: !self.conflicts.is_empty() || slots().all(|s| self.serves(s)),
             wants: !self.suspended && (slots().any(could_begin) || self.can_remake_networks(failed)),
+            installs: !self.suspended && self.is_first_placement() && slots().any(|s| self.could_install(s)),
+            failed: slots()
+                .find_map(|s| self.failed(s, failed).filter(|it| it.host == self.node))
+                .map(|it| it.message.clone()),
+            held: self.held,
         }
+    }
+
+    /// Nothing of the service has ever been here.
+    pub fn is_first_placement(&self) -> bool {
+        self.slots.values().all(|slot| slot.is_empty() && !slot.has_run && !self.was_there(slot))
+    }
+
+    fn could_install(&self, slot: &Slot<'_>) -> bool {
+        slot.revision.is_some() && self.conflicts.is_empty() && self.has_image(slot)
     }
 
     /// Something of the slot does its work, in whatever revision.
@@ -240,8 +256,8 @@ impl<'a> Scene<'a> {
             Some(_) => {
                 let mut work = self.work(slot, failed, false, turn);
                 work.changes = true;
-                let message = format!("network {network} has to be made anew, which {}", turn.why());
-                work.trouble = work.trouble.or(Some(Trouble::new("Outdated", "UpdateQueued", message)));
+                let message = format!("network {network} has to be made anew, which {}", turn.why(self.node));
+                work.trouble = work.trouble.or(Some(Trouble::new("Outdated", turn.reason(self.node), message)));
                 work
             }
             None => Work { trouble: Some(trouble), ..Work::default() },

@@ -35,6 +35,7 @@ use self::images::Pins;
 use super::definition::{Container, revision};
 use super::observed::Host;
 use super::validate::{Placement, Valid};
+use crate::rollout::Ask;
 
 pub use self::hold::{has_something, plan_hold};
 pub use self::images::images_to_resolve;
@@ -63,6 +64,9 @@ pub struct Plan {
     pub completed: Vec<CompletedRun>,
     /// What the hosts show, measured by what is wanted.
     pub summary: Summary,
+    /// What the rollouts of the Nodes' Designs are to know, by Node: changes that wait to begin, or have begun.
+    #[serde(skip)]
+    pub asks: BTreeMap<String, Ask>,
     /// Look again at this time, though nothing is waited for: tags to follow, a Node that has been gone for long enough.
     pub look_again: Option<Timestamp>,
 }
@@ -132,6 +136,8 @@ pub struct NodeView {
     pub suspend: bool,
     /// It is being deleted: takes no new placements.
     pub deleting: bool,
+    /// Why the rollout of its Design does not let it be disrupted now.
+    pub held: Option<String>,
     /// Since when it cannot be reached.
     pub unreachable_since: Option<Timestamp>,
     /// Why it cannot be used now.
@@ -181,7 +187,11 @@ pub fn plan(
         .0
         .iter()
         .filter(|(name, _)| chosen(name))
-        .filter_map(|(name, node)| Some(Scene::of(&cx, name, node.host.as_ref()?, node.suspend, now)))
+        .filter_map(|(name, node)| {
+            let mut scene = Scene::of(&cx, name, node.host.as_ref()?, node.suspend, now);
+            scene.held = node.held.as_deref();
+            Some(scene)
+        })
         .collect();
     let mut failed = failures::still_wanted(&old.failed, &wanted, valid.restart.as_deref());
     for scene in &scenes {
@@ -202,6 +212,7 @@ pub fn plan(
             }
         },
         images: images::records(&pins),
+        asks: rollout::asks(&standings, now),
         completed: completed::records(&old.completed, &scenes, &unobserved),
         summary: Summary { hosts: places.chosen.len(), ..Summary::default() },
         look_again: images::next_look_up(valid, &pins).into_iter().chain(places.look_again).min(),

@@ -96,7 +96,7 @@ impl Scene<'_> {
             (None, Some(previous), None) if slot.revision.is_some() => self.begin(slot, previous, admitted, turn),
             (None, Some(previous), None) => self.keep(slot, previous),
             (None, None, None) if slot.has_run => Work::default(),
-            (None, None, None) => self.install(slot),
+            (None, None, None) => self.install(slot, turn),
         };
         if slot.revision.is_some() {
             let surplus = slot.surplus.iter().flat_map(|c| removal(c));
@@ -179,7 +179,7 @@ impl Scene<'_> {
     }
 
     /// Nothing is there yet, or somebody removed it.
-    fn install(&self, slot: &Slot<'_>) -> Work {
+    fn install(&self, slot: &Slot<'_>, turn: &Turn) -> Work {
         let Some(revision) = slot.revision else {
             let fault = self.cx.pins.get(&slot.want.image).and_then(|pin| pin.as_ref().err());
             let fault = fault.cloned().unwrap_or_default();
@@ -191,6 +191,10 @@ impl Scene<'_> {
         }
         if let Some(work) = self.obstacle(slot) {
             return work;
+        }
+        if let Some(hold) = turn.hold(self.node).filter(|_| self.is_first_placement()) {
+            let message = format!("waits for the rollout of its Design: {hold}");
+            return Work::stuck(Trouble::new("Missing", "RolloutWaiting", message));
         }
         let name = slot.want.name.clone();
         Work {
@@ -215,7 +219,10 @@ impl Scene<'_> {
             return Work { pull: obstacle.pull, ..kept(self.keep(slot, previous), trouble) };
         }
         if !admitted {
-            return kept(self.keep(slot, previous), Some(Trouble::new("Outdated", "UpdateQueued", turn.why())));
+            return kept(
+                self.keep(slot, previous),
+                Some(Trouble::new("Outdated", turn.reason(self.node), turn.why(self.node))),
+            );
         }
         let mut work = Work { changes: true, gated: true, ..Work::default() };
         let name = slot.new_name();

@@ -47,7 +47,18 @@ pub fn by_hand(wanted: &Wanted, status: &NodeStatus, host: &Host, name: &str, no
         }
         _ => power(wanted.power, &mut done, host, name),
     };
-    Plan { operation, done, plan: None, send: None, awaited: false, deep: false, until: None, told, notes: Vec::new() }
+    Plan {
+        operation,
+        done,
+        plan: None,
+        send: None,
+        awaited: false,
+        deep: false,
+        ask: None,
+        until: None,
+        told,
+        notes: Vec::new(),
+    }
 }
 
 fn power(wanted: Option<Power>, done: &mut Done, host: &Host, name: &str) -> Told {

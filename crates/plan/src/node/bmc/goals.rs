@@ -7,6 +7,7 @@ use slipway_api::node::{self, Manner, NodeBoot, Power};
 use super::approval::{Intent, stand};
 use super::plan::{Plan, Planner, Sight, Told, say, word};
 use super::{Boot, BootDevice, BootMode, BootOverride, Command, Persistence, PowerState};
+use crate::rollout::Ask;
 
 /// One command, and what it is for.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +39,8 @@ impl Planner<'_> {
             && matches!(first.purpose, "Power" | "Reboot")
         {
             let message = format!("the host is {power}; Slipway waits until it is on or off");
-            return Plan { awaited: true, ..self.shown(None, say(State::Progressing, "PowerChanging", message)) };
+            let ask = Some(Ask::Begin { available: false });
+            return Plan { awaited: true, ask, ..self.shown(None, say(State::Progressing, "PowerChanging", message)) };
         }
         let commands: Vec<Command> = goals.iter().map(|goal| goal.command.clone()).collect();
         let asked = goals.iter().filter(|goal| goal.command.interrupts()).all(|goal| goal.asked);
@@ -76,9 +78,37 @@ impl Planner<'_> {
         {
             let state = if failure.needs_person { State::Stalled } else { State::Progressing };
             let message = format!("{}; next try at {}", failure.message, seconds(failure.until));
-            return Plan { until: Some(failure.until), ..self.shown(Some(plan), say(state, failure.reason, message)) };
+            let failed = || Ask::Failed { since: failure.at, message: failure.message.clone() };
+            let ask = self.disrupts(commands).then(|| if failure.needs_person { failed() } else { Ask::Busy });
+            let told = say(state, failure.reason, message);
+            return Plan { until: Some(failure.until), ask, ..self.shown(Some(plan), told) };
         }
-        self.begin(first, plan, look)
+        if self.disrupts(commands)
+            && let Some(hold) = &self.view.hold
+        {
+            let ask = Some(Ask::Begin { available: commands.iter().any(Command::interrupts) });
+            let message = format!("{}: {hold}", plan.steps.join(", then "));
+            return Plan { ask, ..self.shown(Some(plan), say(State::Progressing, "RolloutWaiting", message)) };
+        }
+        let ask = self.disrupts(commands).then_some(Ask::Busy);
+        Plan { ask, ..self.begin(first, plan, look) }
+    }
+
+    /// What is still to be done that the rollout has a say in.
+    pub(super) fn pending(&self, look: &Sight<'_>) -> Option<Ask> {
+        let goals = self.goals(look, &mut Vec::new());
+        let commands: Vec<Command> = goals.into_iter().map(|goal| goal.command).collect();
+        let available = commands.iter().any(Command::interrupts);
+        self.disrupts(&commands).then_some(Ask::Begin { available })
+    }
+
+    /// Whether the rollout has a say: what interrupts the host, and what brings it up. A host that went off by itself is
+    /// brought back at once.
+    fn disrupts(&self, commands: &[Command]) -> bool {
+        let heals = self.done.power.as_deref() == Some("On") && self.wanted.power == Some(Power::On);
+        let restarts =
+            self.wanted.reboot.as_ref().is_some_and(|it| self.done.reboot.as_ref() != Some(&it.requested_at));
+        commands.iter().any(|command| command.interrupts() || *command == Command::PowerOn && (!heals || restarts))
     }
 
     /// What is as the spec wants it is on record as done: another state later is drift.

@@ -10,6 +10,7 @@ use slipway_api::node::{Done, Operation, PlanStatus};
 
 use super::goals::Goal;
 use super::{BmcObserved, BmcStep, Command, Wanted};
+use crate::rollout::Ask;
 
 /// What a command is planned on must be no older than this.
 const FRESH: SignedDuration = SignedDuration::from_secs(20);
@@ -31,6 +32,8 @@ pub struct View {
     pub twins: Vec<String>,
     /// Nothing may be done.
     pub suspended: bool,
+    /// Why the rollout of its Design does not let the host be disrupted now.
+    pub hold: Option<String>,
 }
 
 /// What a BMC shows.
@@ -89,6 +92,8 @@ pub struct Failure {
     pub reason: &'static str,
     /// What failed, and why.
     pub message: String,
+    /// When.
+    pub at: Timestamp,
     /// No command before.
     pub until: Timestamp,
 }
@@ -109,6 +114,9 @@ pub struct Plan {
     pub awaited: bool,
     /// Looks must show the evidence of restarts.
     pub deep: bool,
+    /// What the rollout of its Design is to know: a step that would disrupt the host, or does.
+    #[serde(skip)]
+    pub ask: Option<Ask>,
     /// A time at which to plan again.
     #[serde(skip)]
     pub until: Option<Timestamp>,
@@ -166,10 +174,29 @@ pub fn plan(wanted: &Wanted, status: &NodeStatus, view: &View, uid: &str, now: T
     let mut planner = Planner::new(wanted, status, view, uid, now);
     planner.forget_what_is_not_wanted();
     let look = Sight { observed, at, deep };
-    if let Some(plan) = planner.settle(&look) {
-        return plan;
+    let plan = match planner.settle(&look) {
+        // A step that comes first, such as what the host boots from, is awaited.
+        Some(plan) => Plan { ask: planner.pending(&look).or(plan.ask), ..plan },
+        None => planner.pursue(&look),
+    };
+    Plan { ask: ask(&plan, now), ..plan }
+}
+
+/// What the rollout is to know. A command on record is under way, unless it needs a person.
+fn ask(plan: &Plan, now: Timestamp) -> Option<Ask> {
+    if !plan.operation.as_ref().is_some_and(disrupts) {
+        return plan.ask.clone();
     }
-    planner.pursue(&look)
+    Some(match &plan.told {
+        Told::Say(said) if said.state == State::Stalled && said.reason != "ApprovalNeeded" => {
+            Ask::Failed { since: now, message: said.message.clone() }
+        }
+        Told::Say(_) | Told::AsWanted | Told::Keep => Ask::Busy,
+    })
+}
+
+fn disrupts(operation: &Operation) -> bool {
+    matches!(operation.purpose.as_str(), "Power" | "Reboot")
 }
 
 /// One look at a BMC.
@@ -222,6 +249,7 @@ impl<'a> Planner<'a> {
             send: None,
             awaited: false,
             deep: self.operation.is_some(),
+            ask: self.operation.as_ref().is_some_and(disrupts).then_some(Ask::Busy),
             until: None,
             told,
             notes: Vec::new(),
@@ -308,6 +336,7 @@ impl<'a> Planner<'a> {
             send: None,
             awaited: false,
             deep: false,
+            ask: None,
             until: None,
             told,
             notes: self.notes.clone(),

@@ -40,6 +40,7 @@ struct World {
     sent: Sent,
     failure: Option<Failure>,
     guests: Vec<String>,
+    hold: Option<String>,
     now: Timestamp,
     /// What was carried out.
     done: Vec<Command>,
@@ -61,6 +62,7 @@ impl World {
             sent: Sent::Unknown,
             failure: None,
             guests: Vec::new(),
+            hold: None,
             now: Timestamp::from_second(1_000_000).unwrap(),
             done: Vec::new(),
         }
@@ -90,6 +92,7 @@ impl World {
             guests: self.guests.clone(),
             twins: Vec::new(),
             suspended: self.spec.suspend,
+            hold: self.hold.clone(),
         }
     }
 
@@ -126,7 +129,14 @@ impl World {
             Fate::Refused => {
                 let until = self.now.checked_add(SignedDuration::from_mins(10)).unwrap();
                 let (command, message) = (word(&step.command).into(), "it cannot".into());
-                self.failure = Some(Failure { command, needs_person: true, reason: "BmcUnsupported", message, until });
+                self.failure = Some(Failure {
+                    command,
+                    needs_person: true,
+                    reason: "BmcUnsupported",
+                    message,
+                    at: self.now,
+                    until,
+                });
                 Sent::Refused { needs_person: true }
             }
         };
@@ -181,6 +191,49 @@ impl World {
 
 fn spec(more: &str) -> NodeSpec {
     serde_saphyr::from_str(&format!("{LOGIN}{more}")).unwrap()
+}
+
+#[test]
+fn the_rollout_holds_what_disrupts_and_what_brings_up_and_nothing_else() {
+    use crate::rollout::Ask;
+
+    let hold = Some("waits for group control: 2 of 3 Nodes are ready".to_owned());
+    for (spec, is, available) in [
+        ("power: \"On\"", PowerState::Off, false),
+        ("power: \"Off\"", PowerState::On, true),
+        ("power: \"On\"\nboot: {device: Pxe}", PowerState::Off, false),
+    ] {
+        let mut world = World::new(spec, is);
+        world.hold.clone_from(&hold);
+        let plan = world.settle();
+        assert_eq!((world.reason(), plan.ask), ("RolloutWaiting", Some(Ask::Begin { available })), "{spec}");
+        assert!(world.status.conditions[0].message.contains("2 of 3 Nodes are ready"));
+        assert_eq!(world.words(), Vec::<&str>::new(), "{spec}");
+        world.hold = None;
+        while let Some(ask) = Some(world.pass()).filter(|plan| plan.told != Told::AsWanted).map(|plan| plan.ask) {
+            assert!(ask.is_some(), "{spec}: as long as it is not done, it is not given up");
+        }
+        assert_eq!(world.pass().ask, None);
+    }
+    let mut world = World::new("boot: {device: Pxe}", PowerState::On);
+    world.hold.clone_from(&hold);
+    assert_eq!((world.settle().ask, world.words()), (None, vec!["SetBoot"]));
+    let mut world = World::new("power: \"On\"", PowerState::On);
+    world.settle();
+    world.hold = hold;
+    world.power = PowerState::Off;
+    world.settle();
+    assert_eq!(world.words(), ["PowerOn"], "who went off by himself is brought back at once");
+}
+
+#[test]
+fn a_command_that_is_refused_is_told_the_rollout() {
+    use crate::rollout::Ask;
+
+    let mut world = World::new("power: \"On\"", PowerState::Off);
+    world.fate = Fate::Refused;
+    let ask = world.settle().ask;
+    assert!(matches!(&ask, Some(Ask::Failed { message, .. }) if message == "it cannot"), "{ask:?}");
 }
 
 #[test]

@@ -138,7 +138,9 @@ fn orphans(spec: &NodeSpec, findings: &mut Vec<Finding>) {
         ("reboot", spec.reboot.is_some()),
         ("virtualMedia", spec.virtual_media.is_some()),
     ];
-    for (field, _) in there.iter().filter(|(_, there)| *there) {
+    // Its Design may say how it is reached.
+    let may_be_told = spec.design.design_ref.is_some();
+    for (field, _) in there.iter().filter(|(_, there)| *there && !may_be_told) {
         let finding = Finding::error("BmcRequired", format!("spec.{field}"), format!("{field} needs a BMC"));
         findings.push(finding.hint("say in spec.bmc how it is reached, if only `manual`"));
     }
@@ -152,7 +154,8 @@ fn by_hand(spec: &NodeSpec, findings: &mut Vec<Finding>) {
             findings.push(Finding::error("BmcRequired", format!("spec.{field}"), message).hint("remove it"));
         }
     }
-    if spec.docker.is_none() {
+    // A host that its Design describes is there to be provisioned.
+    if spec.docker.is_none() && spec.design.design_ref.is_none() {
         let message = "without docker nobody can see whether what a person was asked to do was done";
         findings.push(Finding::error("DockerRequired", "spec.docker", message).hint("add it, or a BMC's address"));
     }
@@ -334,6 +337,7 @@ mod tests {
         let docker = "docker: {endpoint: unix:///d.sock}\n";
         assert_eq!(of("address: manual", &format!("{docker}power: \"On\"")).unwrap().endpoint, Endpoint::Manual);
         assert_eq!(of("address: manual", "").unwrap_err()[0].0, "DockerRequired");
+        assert!(of("address: manual", "designRef: {name: lab}").is_ok(), "what the importer writes");
         let boot = format!("{docker}boot: {{device: Pxe}}");
         assert_eq!(of("address: manual", &boot).unwrap_err(), [("BmcRequired", "spec.boot".to_owned())]);
         let login = of(&format!("address: manual{LOGIN}"), docker).unwrap_err();
@@ -345,6 +349,8 @@ mod tests {
         let spec: NodeSpec = serde_saphyr::from_str("docker: {endpoint: unix:///d.sock}\npower: \"On\"").unwrap();
         let findings = crate::node::validate(&spec).unwrap_err();
         assert_eq!((findings[0].code, &*findings[0].path), ("BmcRequired", "spec.power"));
+        let spec: NodeSpec = serde_saphyr::from_str("designRef: {name: lab}\npower: \"On\"").unwrap();
+        assert!(crate::node::validate(&spec).is_ok(), "its Design may say how it is reached");
         assert_eq!(crate::node::validate(&NodeSpec::default()).unwrap_err()[0].code, "NoWayToHost");
     }
 }
