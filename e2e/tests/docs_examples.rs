@@ -65,6 +65,37 @@ fn slipway_check_finds_nothing_wrong_with_any_example() -> Result<()> {
     Ok(())
 }
 
+/// Directories of objects that users are given to begin with.
+const SAMPLES: &[&str] = &["manifests/samples/lab"];
+
+#[test]
+fn slipway_check_finds_nothing_wrong_with_any_sample() -> Result<()> {
+    let slipway = operator::binary()?;
+    for sample in SAMPLES {
+        let output = Command::new(&slipway).args(["check", "-f", sample]).current_dir(repository()).output()?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success() && printed.is_empty(), "{sample}: {printed}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_takes_every_sample() -> Result<()> {
+    if !can_run(&[Part::Cluster]) {
+        return Ok(());
+    }
+    with_namespace(async |namespace| {
+        for sample in SAMPLES {
+            let mut kubectl = Command::new(namespace.cluster.kubectl_program());
+            kubectl.arg("--kubeconfig").arg(namespace.cluster.kubeconfig()).args(["--namespace", &namespace.name]);
+            kubectl.args(["apply", "--server-side", "--validate=strict", "--warnings-as-errors", "-f", sample]);
+            feed(kubectl.current_dir(repository()), "").context(*sample)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_takes_every_example() -> Result<()> {
     if !can_run(&[Part::Cluster]) {

@@ -2,6 +2,7 @@
 
 mod fields;
 mod reasons;
+mod rules;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -25,7 +26,7 @@ struct File {
     text: String,
 }
 
-/// Writes, or checks, `crds/*.yaml` and the field tables in `docs/`; checks that `docs/troubleshooting.md` is complete.
+/// Writes, or checks, `crds/*.yaml`, the field tables in `docs/` and `docs/design-rules.md`; checks that `docs/troubleshooting.md` is complete.
 pub fn run(args: &Args) -> Result<()> {
     let root = crate::workspace_root()?;
     let mut stale = 0;
@@ -51,7 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn files(root: &Path) -> Result<Vec<File>> {
-    let mut files = Vec::new();
+    let mut files = vec![File { path: root.join("docs/design-rules.md"), text: rules::page() }];
     for crd in slipway_api::crds() {
         files.push(File { path: root.join("crds").join(format!("{}.yaml", crd.spec.names.plural)), text: yaml(&crd)? });
         files.push(with_fields(root.join("docs").join(page(&crd.spec.names.kind)), &crd)?);

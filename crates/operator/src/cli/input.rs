@@ -1,5 +1,6 @@
 //! Reads files that the user names, within bounds.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,57 +21,133 @@ pub(super) struct Input {
     pub(super) text: String,
 }
 
-/// Reads what `-f` names: files, `-` for stdin, patterns, and of directories the files that end in .yaml, .yml and .json.
-pub(super) fn read_all(arguments: &[PathBuf]) -> Result<Vec<Input>, String> {
-    let mut inputs = Vec::new();
-    for argument in arguments {
-        if argument == Path::new("-") {
-            inputs.push(Input { name: "<stdin>".into(), text: text(std::io::stdin().lock(), "<stdin>")? });
-            continue;
-        }
-        let paths = if argument.is_dir() {
-            manifests_in(argument)?
-        } else if !argument.exists() && glob::is_pattern(argument) {
-            glob::matching(argument, MAX_FILES)?
-        } else {
-            vec![argument.clone()]
-        };
-        for path in paths {
-            if inputs.len() >= MAX_FILES {
-                return Err(format!("more than {MAX_FILES} files"));
-            }
-            inputs.push(Input { name: path.display().to_string(), text: file(&path)? });
-        }
-    }
-    Ok(inputs)
+/// Bytes that all files of one run may have together.
+const MAX_TOTAL: u64 = 128 << 20;
+
+/// Directories inside each other that are looked into.
+const MAX_DEPTH: usize = 32;
+
+/// What could be read, and what could not.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    pub(super) inputs: Vec<Input>,
+    /// In plain words, with the file.
+    pub(super) unreadable: Vec<String>,
 }
 
-fn manifests_in(directory: &Path) -> Result<Vec<PathBuf>, String> {
+/// Reads what `-f` names: files, `-` for stdin, patterns, and of directories all files below that end in .yaml, .yml and
+/// .json. The first one that cannot be read is an error.
+pub(super) fn read_all(arguments: &[PathBuf]) -> Result<Vec<Input>, String> {
+    let Inputs { inputs, unreadable } = read_what_can_be(arguments);
+    match unreadable.into_iter().next() {
+        Some(reason) => Err(reason),
+        None => Ok(inputs),
+    }
+}
+
+/// The same, where what cannot be read does not hide the rest.
+pub(super) fn read_what_can_be(arguments: &[PathBuf]) -> Inputs {
+    let mut read = Inputs::default();
+    let mut total = 0;
+    for argument in arguments {
+        if argument == Path::new("-") {
+            let stdin = text(std::io::stdin().lock(), "<stdin>");
+            read.add("<stdin>".into(), stdin, &mut total);
+            continue;
+        }
+        let paths = match paths(argument) {
+            Ok(paths) => paths,
+            Err(reason) => {
+                read.unreadable.push(reason);
+                continue;
+            }
+        };
+        for path in paths {
+            if read.inputs.len() >= MAX_FILES || total > MAX_TOTAL {
+                let most = format!("more than {MAX_FILES} files, or {} MiB in all", MAX_TOTAL >> 20);
+                read.unreadable.push(most);
+                return read;
+            }
+            let text = file(&path);
+            read.add(path.display().to_string(), text, &mut total);
+        }
+    }
+    read
+}
+
+impl Inputs {
+    fn add(&mut self, name: String, text: Result<String, String>, total: &mut u64) {
+        match text {
+            // Two arguments may name one file.
+            Ok(_) if self.inputs.iter().any(|input| input.name == name) => {}
+            Ok(text) => {
+                *total += text.len() as u64;
+                self.inputs.push(Input { name, text });
+            }
+            Err(reason) => self.unreadable.push(reason),
+        }
+    }
+}
+
+fn paths(argument: &Path) -> Result<Vec<PathBuf>, String> {
+    if argument.is_dir() {
+        let mut paths = Vec::new();
+        manifests_below(argument, &mut HashSet::new(), &mut paths)?;
+        if paths.is_empty() {
+            return Err(format!("{} has no file that ends in .yaml, .yml or .json", argument.display()));
+        }
+        Ok(paths)
+    } else if !argument.exists() && glob::is_pattern(argument) {
+        glob::matching(argument, MAX_FILES)
+    } else {
+        Ok(vec![argument.to_owned()])
+    }
+}
+
+/// The manifests in and below a directory, in the order of their names. Hidden ones are passed over, and a directory that a
+/// link leads back to is looked into once.
+fn manifests_below(directory: &Path, seen: &mut HashSet<PathBuf>, paths: &mut Vec<PathBuf>) -> Result<(), String> {
     let wrong = |error: std::io::Error| format!("cannot read {}: {error}", directory.display());
-    let mut paths = Vec::new();
+    if !seen.insert(directory.canonicalize().map_err(wrong)?) {
+        return Ok(());
+    }
+    if directory.components().count() > MAX_DEPTH || paths.len() > MAX_FILES {
+        return Err(format!("{} is too deep, or has too many files", directory.display()));
+    }
+    let mut entries = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(wrong)? {
-        let path = entry.map_err(wrong)?.path();
+        entries.push(entry.map_err(wrong)?.path());
+    }
+    entries.sort();
+    for path in entries {
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         let is_manifest = path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
-        if is_manifest && path.is_file() {
+        if is_hidden {
+            continue;
+        }
+        if path.is_dir() {
+            manifests_below(&path, seen, paths)?;
+        } else if is_manifest {
             paths.push(path);
         }
     }
-    paths.sort();
-    if paths.is_empty() {
-        return Err(format!("{} has no file that ends in .yaml, .yml or .json", directory.display()));
-    }
-    Ok(paths)
+    Ok(())
 }
 
-/// Reads one regular file.
+/// Reads one file.
 pub(super) fn file(path: &Path) -> Result<String, String> {
     let shown = path.display().to_string();
-    let file = File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let metadata = file.metadata().map_err(|error| format!("cannot read {shown}: {error}"))?;
-    if metadata.is_dir() {
+    let wrong = |error: std::io::Error| format!("cannot read {shown}: {error}");
+    let kind = std::fs::metadata(path).map_err(wrong)?.file_type();
+    if kind.is_dir() {
         return Err(format!("cannot read {shown}: it is a directory"));
     }
-    text(file, &shown)
+    // To open a pipe waits for somebody to write to it; the shell has opened those of `<(command)` already.
+    let is_open = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin");
+    if !kind.is_file() && !is_open {
+        return Err(format!("cannot read {shown}: it is no regular file"));
+    }
+    text(File::open(path).map_err(wrong)?, &shown)
 }
 
 fn text(reader: impl Read, shown: &str) -> Result<String, String> {

@@ -11,6 +11,7 @@ mod logging;
 mod plan;
 mod report;
 pub mod run;
+mod site;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -23,6 +24,7 @@ Examples:
   slipway import compose docker-compose.yml > service.yaml
   slipway check -f service.yaml
   slipway plan -f service.yaml
+  slipway check -f site/ && slipway compile -f site/ --node n20
   slipway crds | kubectl apply --server-side -f -
   kubectl create namespace slipway-system
   slipway run";
@@ -41,6 +43,10 @@ enum Command {
     Crds(crds::Args),
     Check(check::Args),
     Plan(plan::Args),
+    Compile(site::compile::Args),
+    Explain(site::explain::Args),
+    Diff(site::diff::Args),
+    Graph(site::graph::Args),
     Import(import::Args),
     Ipmi(Box<ipmi::Args>),
     Why(Box<kubectl::why::Args>),
@@ -60,6 +66,10 @@ pub fn main() -> ExitCode {
         Command::Crds(args) => crds::run(&args),
         Command::Check(args) => return check::run(&args),
         Command::Plan(args) => return plan::run(&args),
+        Command::Compile(args) => return site::compile::run(&args),
+        Command::Explain(args) => return site::explain::run(&args),
+        Command::Diff(args) => return site::diff::run(&args),
+        Command::Graph(args) => return site::graph::run(&args),
         Command::Import(args) => return import::run(args),
         Command::Ipmi(args) => return ipmi::run(*args),
         Command::Why(args) => return kubectl::why::run(&args),

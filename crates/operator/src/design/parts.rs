@@ -98,7 +98,7 @@ async fn text(pass: &Pass<Design>, (name, key): &Entry) -> Result<Text, Error> {
     let stamp = hasher.finish();
     let missing = || format!("{object} with a readable key {key} is not there");
     let (source, unreadable) = match content.map(|content| read_text(&object, key, &content)) {
-        Some(Ok(Some(document))) => (Ok(DesignSource::of_config_map(name, &document.value)), None),
+        Some(Ok(Some(document))) => (Ok(DesignSource::of_config_map(name, key, &document.value)), None),
         Some(Ok(None)) | None => (Err(missing()), None),
         Some(Err(finding)) => (Err(missing()), Some(finding)),
     };

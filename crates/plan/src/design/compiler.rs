@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use slipway_api::design::{NodeFilterSet, Rollout};
 
 use super::boot_action::{self, RenderError, Rendered, Run, Shape};
-use super::explain::{self, Explanation};
+use super::explain::{self, Explanation, Other};
 use super::filter::Filter;
 use super::locate::{Locator, Raw};
 use super::model::{NodeModel, SiteModel, Text};
@@ -416,10 +416,12 @@ impl Compiler {
     fn place_as_written(&self, findings: &mut [Finding]) {
         let designs = self.site.sources.iter().map(|source| (source.object.clone(), &source.broken));
         let nodes = self.nodes.values().map(|slot| (format!("Node/{}", slot.source.name), &slot.source.broken));
-        let broken: HashMap<String, _> =
-            designs.chain(nodes).filter(|(_, broken)| !broken.findings().is_empty()).collect();
+        let mut broken: HashMap<String, Vec<_>> = HashMap::new();
+        for (object, one) in designs.chain(nodes).filter(|(_, broken)| !broken.findings().is_empty()) {
+            broken.entry(object).or_default().push(one);
+        }
         for finding in findings.iter_mut().filter(|finding| finding.code != Check::InvalidField.rule().code) {
-            if let Some(broken) = finding.object.as_ref().and_then(|object| broken.get(object)) {
+            for broken in finding.object.as_ref().and_then(|object| broken.get(object)).into_iter().flatten() {
                 finding.path = broken.written(std::mem::take(&mut finding.path));
             }
         }
@@ -431,6 +433,13 @@ impl Compiler {
         let slot = self.nodes.get(node)?;
         let model = slot.compiled.model.as_ref()?;
         Some(explain::explain(&self.site, &slot.source, model, path))
+    }
+
+    /// What a Node, its host profile and those that it extends say of a path of names, also of one that its model does not
+    /// have; the nearest to the Node first.
+    pub fn said(&self, node: &str, path: &[String]) -> Vec<Other> {
+        let slot = self.nodes.get(node);
+        slot.map(|slot| explain::said(&self.site, &slot.source, path)).unwrap_or_default()
     }
 
     /// What a boot action puts on a Node; none if there is no such Node or action. A value that the Node does not have

@@ -2,6 +2,7 @@
 
 use slipway_api::design::HardwareProfile;
 
+use super::locate::names;
 use super::model::{KernelParamModel, Text};
 
 const REFERENCE: &str = "hardwareprofile:";
@@ -31,6 +32,18 @@ pub(super) fn resolve(value: &str, hardware: Option<&HardwareProfile>) -> Result
     };
     let found = found.ok_or_else(|| format!("hardware profile {} has no {reference}", hardware.name))?;
     Ok(Some((found, hardware.name.as_str().into())))
+}
+
+/// Where a hardware profile says what a reference refers to, as a path of names.
+pub(super) fn referred(reference: &str) -> Vec<String> {
+    match reference.strip_prefix(REFERENCE).and_then(|reference| reference.split_once('.')) {
+        Some(("cpuset", name)) => names(["cpuSets", name, "cpus"]),
+        Some(("hugepages", rest)) => {
+            let (name, field) = rest.rsplit_once('.').unwrap_or((rest, "size"));
+            names(["hugepages", name, field])
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The command line. The kernel wants `hugepagesz` right before the `hugepages` that it is for

@@ -5,10 +5,12 @@
 //! migration guide; each rule is an entry of [`rules::RULES`].
 
 pub mod boot_action;
+pub mod change;
 mod compiler;
 mod explain;
 pub mod files;
 pub mod filter;
+pub mod graph;
 mod inherit;
 pub mod kept;
 mod kernel;
@@ -26,8 +28,8 @@ mod told;
 mod validate;
 
 pub use compiler::Compiler;
-pub use explain::Explanation;
-pub use model::{NodeModel, Origin, SiteModel, Sourced, Text};
+pub use explain::{Explanation, How, Other};
+pub use model::{AddressKind, NodeModel, Origin, SiteModel, Sourced, Text};
 pub use rules::{RULES, Rule};
 pub use source::{DesignSource, NodeSource};
 pub use told::Told;

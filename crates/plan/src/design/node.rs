@@ -95,7 +95,8 @@ fn base<'a>(
         return Ok(Some((name, profile)));
     }
     if !site.profiles.knows(site, name) {
-        let message = format!("host profile `{name:.100}` is not defined");
+        let near = site.profiles.near(name);
+        let message = format!("host profile `{name:.100}` is not defined{near}");
         raws.push(Raw::new(Check::Undefined, Origin::Node, names(["hostProfile"]), message));
     }
     Err(())

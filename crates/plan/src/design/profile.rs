@@ -83,7 +83,8 @@ fn chain(
             Some(parent) if site.profiles.get(parent).is_some() => current = parent.as_str().into(),
             Some(parent) => {
                 if !site.profiles.knows(site, parent) {
-                    let message = format!("host profile `{parent:.100}` is not defined");
+                    let near = site.profiles.near(parent);
+                    let message = format!("host profile `{parent:.100}` is not defined{near}");
                     raws.push(Raw::new(
                         Check::Undefined,
                         Origin::HostProfile(current),

@@ -155,6 +155,12 @@ impl Check {
         &RULES[self as usize]
     }
 
+    /// Whether a finding is of this check; the hint tells checks of one rule apart.
+    pub(super) fn is_it(self, finding: &Finding) -> bool {
+        let rule = self.rule();
+        (finding.code, finding.rule, finding.hint.as_deref()) == (rule.code, Some(rule.name), Some(rule.hint))
+    }
+
     /// A finding of this check, about a field of an object.
     pub(super) fn at(self, object: &str, path: impl Into<String>, message: impl Into<String>) -> Finding {
         let rule = self.rule();

@@ -15,10 +15,13 @@ use super::model::{BondingModel, LinkModel, NetworkModel, Origin, RouteModel, Si
 use super::rules::Check;
 use super::source::{DesignSource, join};
 use crate::finding::Finding;
+use crate::formats::compose::nearest;
 
 /// Metric of a route that names none, as MAAS is told.
 const METRIC: u32 = 100;
 const LINK_MTU: u32 = 1500;
+/// Parts that a misspelt name is compared with.
+const NEAR: usize = 200;
 /// Computed routes of a whole site; a route domain of n networks has n² of them.
 const COMPUTED_ROUTES: usize = 100_000;
 
@@ -51,7 +54,8 @@ impl Index {
                 let at = At { source, index: number };
                 if let Some(first) = index.by_name.get(name) {
                     let other = &sources[first.source];
-                    let message = format!("`{name:.100}` is defined twice in {list}; the other is in {}", other.object);
+                    let (object, other) = (&other.object, path(other, list, first.index));
+                    let message = format!("`{name:.100}` is defined twice in {list}; the other is {other} of {object}");
                     findings.push(Check::NameTwice.at(&written.object, path(written, list, number), message));
                     continue;
                 }
@@ -69,6 +73,12 @@ impl Index {
     /// Whether a name means something, be it a part that could not be read.
     pub(super) fn knows(&self, site: &Site, name: &str) -> bool {
         self.by_name.contains_key(name) || site.sources.iter().any(|source| source.broken.has_part(self.list, name))
+    }
+
+    /// `; did you mean …?`, if there is a part that may be meant. Of many parts none is looked for: it would take too long.
+    pub(super) fn near(&self, name: &str) -> String {
+        let known = self.all.iter().take(NEAR).map(|(known, _)| &**known);
+        nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
     }
 
     /// The object and field path of a part.

@@ -14,7 +14,7 @@ use super::files::SITE;
 use super::model::Text;
 use super::rules::Check;
 use crate::finding::Finding;
-use crate::formats::yaml::{self, Dialect, Document};
+use crate::formats::yaml::{self, Dialect, Document, Unreadable};
 
 /// Fields of one object that are looked at after they turned out to be broken.
 const BROKEN_FIELDS: usize = 200;
@@ -23,13 +23,15 @@ const BROKEN_FIELDS: usize = 200;
 const APPLY_LIMIT: usize = 256 << 10;
 /// Bytes that etcd takes in one request by default.
 const OBJECT_LIMIT: usize = 3 << 19;
+/// Bytes that the data of a ConfigMap may have (`MaxSecretSize` of Kubernetes' validation).
+const CONFIG_MAP_LIMIT: usize = 1 << 20;
 
 /// A Design, or a part that it includes.
 #[derive(Clone, Debug, Default)]
 pub struct DesignSource {
     /// `Design/lab`, or `ConfigMap/lab-racks` for an included one.
     pub object: String,
-    /// Field path of the parts in the object: `spec`, or nothing for text of a ConfigMap.
+    /// Field path of the parts in the object: `spec`, or `data.KEY` for the text of a ConfigMap.
     pub base: String,
     /// The parts.
     pub spec: Arc<DesignSpec>,
@@ -120,10 +122,10 @@ impl DesignSource {
     }
 
     /// An included part from the content of a ConfigMap's key.
-    pub fn of_config_map(name: &str, content: &Value) -> Self {
-        let object = format!("ConfigMap/{name}");
-        let (spec, broken) = read(content, &object, "");
-        Self { object, base: String::new(), spec: Arc::new(spec), broken }
+    pub fn of_config_map(name: &str, key: &str, content: &Value) -> Self {
+        let (object, base) = (format!("ConfigMap/{name}"), format!("data.{key}"));
+        let (spec, broken) = read(content, &object, &base);
+        Self { object, base, spec: Arc::new(spec), broken }
     }
 
     /// A Design that an API server has accepted.
@@ -142,19 +144,23 @@ impl DesignSource {
     /// Says so if the object of `bytes` bytes is too large to be applied or stored.
     #[must_use]
     pub fn of_size(mut self, bytes: usize) -> Self {
-        let found = if bytes > OBJECT_LIMIT {
-            Some((Check::ObjectTooLarge, OBJECT_LIMIT, "stores"))
-        } else if bytes > APPLY_LIMIT {
-            Some((Check::ObjectLarge, APPLY_LIMIT, "takes from `kubectl apply`"))
-        } else {
-            None
-        };
-        if let Some((check, limit, does)) = found {
-            let message = format!("the object has {bytes} bytes; an API server {does} at most {limit}");
-            self.broken.findings.push(check.at(&self.object, self.base.clone(), message));
-        }
+        let limit = if self.object.starts_with("ConfigMap/") { CONFIG_MAP_LIMIT } else { OBJECT_LIMIT };
+        let path = self.base.split('.').next().unwrap_or_default();
+        self.broken.findings.extend(too_large(&self.object, path, bytes, limit));
         self
     }
+}
+
+/// Says so if an object is too large to be applied or stored.
+fn too_large(object: &str, path: &str, bytes: usize, limit: usize) -> Option<Finding> {
+    let (check, limit, does) = if bytes > limit {
+        (Check::ObjectTooLarge, limit, "stores")
+    } else if bytes > APPLY_LIMIT {
+        (Check::ObjectLarge, APPLY_LIMIT, "takes from `kubectl apply`")
+    } else {
+        return None;
+    };
+    Some(check.at(object, path, format!("the object has {bytes} bytes; an API server {does} at most {limit}")))
 }
 
 impl NodeSource {
@@ -189,13 +195,33 @@ impl NodeSource {
             broken,
         }
     }
+
+    /// Says so if the object of `bytes` bytes is too large to be applied or stored.
+    #[must_use]
+    pub fn of_size(mut self, bytes: usize) -> Self {
+        self.broken.findings.extend(too_large(&format!("Node/{}", self.name), "spec", bytes, OBJECT_LIMIT));
+        self
+    }
+}
+
+/// Reads one document with the fields of a Design's `spec`; nothing of an empty text.
+pub(super) fn read_part(text: &str) -> Result<Option<Document>, Unreadable> {
+    let mut documents = yaml::read(text, SITE, Dialect::Kubectl)?.into_iter();
+    let (first, second) = (documents.next(), documents.next());
+    if second.is_some() {
+        let rule = Check::InvalidField.rule();
+        let message = "the text has several documents; one with the fields of a Design's spec is read";
+        let finding = Finding { rule: Some(rule.name), ..Finding::error(rule.code, "", message) };
+        return Err(Unreadable { finding, location: None });
+    }
+    Ok(first)
 }
 
 /// Reads the text of a ConfigMap's key, `ConfigMap/lab-racks`; nothing for an empty one. What is wrong is a finding about
 /// the ConfigMap.
 pub fn read_text(config_map: &str, key: &str, text: &str) -> Result<Option<Document>, Finding> {
-    match yaml::read(text, SITE, Dialect::Kubectl) {
-        Ok(documents) => Ok(documents.into_iter().next()),
+    match read_part(text) {
+        Ok(document) => Ok(document),
         Err(unreadable) => {
             let place = unreadable.location.unwrap_or_default();
             let message = format!("{}, in line {} of the text", unreadable.finding.message, place.line);
@@ -211,7 +237,9 @@ pub fn with_includes(
     find: &dyn Fn(&IncludeSource) -> Result<DesignSource, String>,
 ) -> (Vec<DesignSource>, Vec<Finding>) {
     let mut findings = Vec::new();
-    let mut seen: HashSet<String> = HashSet::from([root.object.clone()]);
+    // A ConfigMap may hold several parts, each in a key of its own.
+    let identity = |source: &DesignSource| format!("{} {}", source.object, source.base);
+    let mut seen: HashSet<String> = HashSet::from([identity(&root)]);
     let mut sources = vec![root];
     let mut next = 0;
     while next < sources.len() {
@@ -221,7 +249,7 @@ pub fn with_includes(
             let path = join(&base, &format!("include[{index}]"));
             match find(include) {
                 Err(reason) => findings.push(Check::IncludeMissing.at(&object, path, reason)),
-                Ok(source) if !seen.insert(source.object.clone()) => {
+                Ok(source) if !seen.insert(identity(&source)) => {
                     let message = format!("{} is a part of this site already", source.object);
                     findings.push(Check::IncludeTwice.at(&object, path, message));
                 }
@@ -281,9 +309,11 @@ impl Broken {
         let path = self.written_path(base, &keys);
         // A field that is missing because it was left out has been told.
         let missing = quoted_after(message, "missing field ").map(|field| join(&path, field));
-        if !missing.is_some_and(|field| self.has_field(&field)) {
+        if !missing.as_ref().is_some_and(|field| self.has_field(field)) {
+            let field = keys.last();
             let (message, hint) = in_plain_words(message, lookup(value, &keys));
-            let finding = Check::InvalidField.at(object, path, message);
+            let (message, hint) = mode_in_octal(field, lookup(value, &keys)).unwrap_or((message, hint));
+            let finding = Check::InvalidField.at(object, missing.unwrap_or(path), message);
             self.findings.push(match hint {
                 Some(hint) => finding.hint(hint),
                 None => finding,
@@ -360,20 +390,77 @@ fn quoted_after<'m>(message: &'m str, words: &str) -> Option<&'m str> {
 
 /// serde's message in the words of other findings, with a hint where there is one.
 fn in_plain_words(message: &str, value: Option<&Value>) -> (String, Option<String>) {
+    let near = |word: &str, known: &[&str]| match crate::formats::compose::nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write one of {}", known.join(", ")),
+    };
     if let Some(field) = quoted_after(message, "unknown field ") {
         let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
-        let hint = match crate::formats::compose::nearest(field, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the fields are {}", known.join(", ")),
-        };
+        let hint = near(field, &known).replace("write one of", "the fields are");
         return (format!("`{field:.100}` is not a field here"), Some(hint));
     }
     if let Some(field) = quoted_after(message, "missing field ") {
-        return (format!("`{field}` is missing"), None);
+        return (format!("`{field}` is missing"), Some(format!("add `{field}`")));
     }
-    let is_text_wanted = message.ends_with("expected a string");
-    let hint = value.filter(|value| is_text_wanted && (value.is_boolean() || value.is_number()));
-    let hint = hint.map(|value| format!("write \"{value}\""));
-    let message: String = message.chars().take(300).collect();
-    (message, hint)
+    if let Some(word) = quoted_after(message, "unknown variant ") {
+        let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+        return (format!("`{word:.100}` is none of {}", known.join(", ")), Some(near(word, &known)));
+    }
+    let wanted = message.starts_with("invalid ").then(|| message.rsplit_once(", expected ")).flatten();
+    match wanted.zip(value) {
+        Some(((_, expected), value)) => {
+            let wanted = in_yaml(expected);
+            (format!("{} where {wanted} is wanted", described(value)), rewritten(value, expected))
+        }
+        None => (message.chars().take(300).collect(), None),
+    }
+}
+
+/// A file mode that was written as a number has been read as one: YAML 1.1 takes `0644` for 420.
+fn mode_in_octal(field: Option<&Step>, value: Option<&Value>) -> Option<(String, Option<String>)> {
+    let mode = value?.as_u64().filter(|_| field == Some(&Step::Key("permissions".to_owned())))?;
+    Some((format!("the number 0{mode:o} where text is wanted"), Some(format!("write \"0{mode:o}\""))))
+}
+
+/// What serde expects, as it is called in YAML.
+fn in_yaml(expected: &str) -> &str {
+    match expected {
+        "a string" | "string or map" => "text",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        // Only VLAN tags are as short.
+        "u16" => "an integer from 0 to 4094",
+        "u32" | "u64" => "an integer of at least 0",
+        _ if expected.starts_with("struct ") || expected.starts_with("enum ") => "a map",
+        other => other,
+    }
+}
+
+/// How the value would have to be written, where that is clear.
+fn rewritten(value: &Value, expected: &str) -> Option<String> {
+    match (expected, value) {
+        ("a string", Value::Bool(_) | Value::Number(_)) => Some(format!("write \"{value}\"")),
+        ("u16" | "u32" | "u64", Value::String(text)) if text.parse::<u64>().is_ok() => {
+            Some(format!("write {text}, without quotes"))
+        }
+        ("a boolean", Value::String(text)) => match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" => Some("write true, without quotes".to_owned()),
+            "false" | "no" | "off" => Some("write false, without quotes".to_owned()),
+            _ => None,
+        },
+        ("struct LocalRef", Value::String(text)) => Some(format!("write {{name: {text:.253}}}")),
+        ("a sequence", Value::String(text)) if text.len() <= 60 => Some(format!("write [{text}]")),
+        ("a sequence", Value::Object(_)) => Some("begin each item with `- `".to_owned()),
+        _ => None,
+    }
+}
+
+fn described(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a map".to_owned(),
+        Value::String(text) => format!("`{text:.100}`"),
+        other => format!("`{other}`"),
+    }
 }

@@ -20,7 +20,7 @@ fn sources(changes: &[(&str, &str)]) -> (Vec<DesignSource>, Vec<NodeSource>) {
     let map = values.iter().find(|value| value["kind"] == "ConfigMap").expect("is there");
     let text = map["data"]["design.yaml"].as_str().expect("is there");
     let hardware = slipway_plan::formats::yaml::documents(text).expect("is there").remove(0);
-    designs.push(DesignSource::of_config_map("lab-hardware", &hardware.value));
+    designs.push(DesignSource::of_config_map("lab-hardware", "design.yaml", &hardware.value));
     let nodes = values.iter().filter(|value| value["kind"] == "Node").map(|value| NodeSource::of_object(value));
     (designs, nodes.collect())
 }

@@ -26,7 +26,7 @@ const fn case(
 }
 
 const CASES: &[Case] = &[
-    case(Check::InvalidField, &[("mtu: 1500", "mtu: large")], "invalid type", "large"),
+    case(Check::InvalidField, &[("mtu: 1500", "mtu: large")], "`large` where an integer", "large"),
     case(Check::InvalidField, &[("primaryNetwork: mgmt", "primaryNetworks: mgmt")], "is not a field here", "mgmt"),
     case(Check::InvalidField, &[("      cidr: 172.16.0.0/24\n", "")], "`cidr` is missing", "name: pxe"),
     case(

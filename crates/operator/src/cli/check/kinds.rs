@@ -31,10 +31,15 @@ impl From<Vec<Finding>> for Said {
     }
 }
 
+/// The version of our kinds.
+pub(super) fn version() -> String {
+    format!("{}/{}", slipway_api::GROUP, slipway_api::VERSION)
+}
+
 /// What there is to say of one object.
 pub(super) fn check(object: &Object<'_>, schemas: &Schemas, sources: &Sources) -> Said {
     let kind = object.text("kind");
-    let version = format!("{}/{}", slipway_api::GROUP, slipway_api::VERSION);
+    let version = version();
     if object.text("apiVersion") != version {
         let finding = Finding::error(codes::INVALID_VALUE, "apiVersion", "is not a version of this kind");
         return vec![finding.hint(format!("write {version}"))].into();
@@ -42,11 +47,11 @@ pub(super) fn check(object: &Object<'_>, schemas: &Schemas, sources: &Sources) -
     if !schemas.knows(kind) {
         let known: Vec<&str> = schemas.kinds().collect();
         let finding = Finding::error(codes::INVALID_VALUE, "kind", format!("`{kind:.100}` is not a kind of Slipway"));
-        return vec![finding.hint(format!("the kinds are {}", known.join(", ")))].into();
+        let near = compose::nearest(kind, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+        return vec![finding.hint(near.unwrap_or_else(|| format!("the kinds are {}", known.join(", "))))].into();
     }
-    let mut value = object.value.clone();
-    let mut findings = schemas.check(kind, &mut value);
-    let spec = value.get("spec").cloned().unwrap_or_default();
+    let (value, mut findings) = schemas.check(kind, object.value);
+    let spec = value.get("spec").unwrap_or(&Value::Null);
     let own = match kind {
         "ContainerService" => own(spec, &mut findings, |spec| container_service(&spec, object, sources)),
         "Node" => {
@@ -58,8 +63,8 @@ pub(super) fn check(object: &Object<'_>, schemas: &Schemas, sources: &Sources) -
 }
 
 /// The kind's own validation. Of a spec that cannot be read as a whole, the fields that the schema has nothing against.
-fn own<T: DeserializeOwned>(mut spec: Value, findings: &mut Vec<Finding>, validate: impl Fn(T) -> Said) -> Said {
-    let error = match serde_json::from_value(spec.clone()) {
+fn own<T: DeserializeOwned>(spec: &Value, findings: &mut Vec<Finding>, validate: impl Fn(T) -> Said) -> Said {
+    let error = match T::deserialize(spec) {
         Ok(spec) => return validate(spec),
         Err(error) => error,
     };
@@ -67,6 +72,7 @@ fn own<T: DeserializeOwned>(mut spec: Value, findings: &mut Vec<Finding>, valida
         findings.push(Finding::error(codes::INVALID_VALUE, "spec", error.to_string()));
     }
     let broken: BTreeSet<&str> = findings.iter().filter_map(|finding| field(&finding.path)).collect();
+    let mut spec = spec.clone();
     if let Some(map) = spec.as_object_mut() {
         map.retain(|key, _| !broken.contains(key.as_str()));
     }
@@ -83,7 +89,7 @@ fn field(path: &str) -> Option<&str> {
 }
 
 /// What the kind says itself is more to the point than what the schema says of the same place.
-fn merged(schema: Vec<Finding>, own: Vec<Finding>) -> Vec<Finding> {
+pub(super) fn merged(schema: Vec<Finding>, own: Vec<Finding>) -> Vec<Finding> {
     let errors = own.iter().filter(|finding| finding.severity == Severity::Error);
     let said: BTreeSet<String> = errors.map(|finding| finding.path.clone()).collect();
     let is_said = |path: &str| {

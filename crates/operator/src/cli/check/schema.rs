@@ -1,8 +1,11 @@
 //! What an API server would say of an object: the structural schema of its CRD, unknown fields, CEL rules.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 
-use kube_cel::Validator;
+use kube_cel::{CompiledSchema, Validator, compile_schema};
+use regex::Regex;
 use serde_json::{Map, Value};
 use slipway_plan::Finding;
 use slipway_plan::formats::compose::codes;
@@ -10,11 +13,34 @@ use slipway_plan::formats::compose::codes;
 /// Code of a violated CEL rule.
 const RULE: &str = "RuleViolated";
 /// Code of a field that must be there.
-const REQUIRED: &str = "RequiredField";
+pub(super) const REQUIRED: &str = "RequiredField";
 
 /// The kinds of this group, each with its schema.
 pub(super) struct Schemas {
-    kinds: BTreeMap<String, Value>,
+    kinds: BTreeMap<String, Kind>,
+    patterns: Patterns,
+    /// Made once: it knows all functions of CEL.
+    validator: OnceCell<Validator>,
+}
+
+struct Kind {
+    schema: Value,
+    /// Its CEL rules, compiled when an object of the kind is there.
+    rules: OnceCell<CompiledSchema>,
+}
+
+/// The patterns of the schemas, each compiled once.
+#[derive(Default)]
+struct Patterns(RefCell<HashMap<String, Option<Regex>>>);
+
+impl Patterns {
+    fn fits(&self, pattern: &str, text: &str) -> bool {
+        let mut known = self.0.borrow_mut();
+        if !known.contains_key(pattern) {
+            known.insert(pattern.to_owned(), Regex::new(pattern).ok());
+        }
+        known.get(pattern).and_then(Option::as_ref).is_none_or(|regex| regex.is_match(text))
+    }
 }
 
 impl Schemas {
@@ -25,9 +51,10 @@ impl Schemas {
             let served = crd.spec.versions.into_iter().find(|version| version.name == slipway_api::VERSION);
             let schema = served.and_then(|version| version.schema).and_then(|schema| schema.open_api_v3_schema);
             let schema = schema.and_then(|schema| serde_json::to_value(schema).ok());
-            kinds.extend(schema.map(|schema| (crd.spec.names.kind, schema)));
+            let kind = schema.map(|schema| Kind { schema, rules: OnceCell::new() });
+            kinds.extend(kind.map(|kind| (crd.spec.names.kind, kind)));
         }
-        Self { kinds }
+        Self { kinds, patterns: Patterns::default(), validator: OnceCell::new() }
     }
 
     /// Whether a kind is one of ours.
@@ -40,22 +67,62 @@ impl Schemas {
         self.kinds.keys().map(String::as_str)
     }
 
-    /// Checks an object; what an API server drops (nulls) is dropped from it.
-    pub(super) fn check(&self, kind: &str, object: &mut Value) -> Vec<Finding> {
-        let Some(schema) = self.kinds.get(kind) else { return Vec::new() };
-        let mut findings = Vec::new();
-        top_level(object, &mut findings);
-        walk(schema, object, "", &mut findings);
-        if findings.is_empty() {
-            findings.extend(rules(schema, object));
+    /// Checks an object: as an API server has it, without the nulls that it drops; and what is wrong with it.
+    pub(super) fn check<'o>(&self, kind: &str, object: &'o Value) -> (Cow<'o, Value>, Vec<Finding>) {
+        let Some(Kind { schema, rules }) = self.kinds.get(kind) else { return (Cow::Borrowed(object), Vec::new()) };
+        let mut object = Cow::Borrowed(object);
+        if has_null(&object) {
+            drop_nulls(schema, object.to_mut());
         }
-        findings
+        let mut walk = Walk { patterns: &self.patterns, findings: Vec::new() };
+        top_level(&object, &mut walk.findings);
+        walk.value(schema, &object, "");
+        let mut findings = walk.findings;
+        if findings.is_empty() {
+            let validator = self.validator.get_or_init(Validator::new);
+            findings.extend(violations(validator, rules.get_or_init(|| compile_schema(schema)), &object));
+        }
+        (object, findings)
+    }
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(has_null),
+        Value::Object(map) => map.values().any(has_null),
+        _ => false,
+    }
+}
+
+/// An API server drops a null of a field that is not nullable.
+fn drop_nulls(schema: &Value, value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            let properties = schema.get("properties").and_then(Value::as_object);
+            let property = |key: &str| properties.and_then(|properties| properties.get(key));
+            map.retain(|key, value| {
+                let is_dropped = |property: &Value| property.get("nullable") != Some(&Value::Bool(true));
+                !(value.is_null() && property(key).is_some_and(is_dropped))
+            });
+            for (key, value) in map.iter_mut() {
+                if let Some(schema) = property(key).or(schema.get("additionalProperties")) {
+                    drop_nulls(schema, value);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                items.iter_mut().for_each(|item| drop_nulls(schema, item));
+            }
+        }
+        _ => {}
     }
 }
 
 /// CEL rules can only be judged on an object that has the right shape.
-fn rules(schema: &Value, object: &Value) -> Vec<Finding> {
-    let Err(errors) = Validator::new().validate(schema, object, None) else { return Vec::new() };
+fn violations(validator: &Validator, rules: &CompiledSchema, object: &Value) -> Vec<Finding> {
+    let Err(errors) = validator.validate_compiled(rules, object, None) else { return Vec::new() };
     // Rules of the whole object are about its spec.
     let path = |path: String| if path.is_empty() { "spec".to_owned() } else { path };
     errors.into_vec().into_iter().map(|error| Finding::error(RULE, path(error.field_path), error.message)).collect()
@@ -88,64 +155,108 @@ fn is_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-fn walk(schema: &Value, value: &mut Value, path: &str, findings: &mut Vec<Finding>) {
-    let wanted = schema.get("type").and_then(Value::as_str);
-    if let Some(wanted) = wanted.filter(|wanted| !has_type(value, wanted)) {
-        let message = format!("{} where {} is wanted", described(value), article(wanted));
-        let finding = Finding::error(codes::INVALID_VALUE, path, message);
-        let is_word = wanted == "string" && (value.is_boolean() || value.is_number());
-        findings.push(if is_word { finding.hint(format!("write \"{value}\"")) } else { finding });
-        return;
-    }
-    if let Some(allowed) = schema.get("enum").and_then(Value::as_array)
-        && !allowed.contains(value)
-    {
-        let words: Vec<String> = allowed.iter().map(shown).collect();
-        let message = format!("{} is none of {}", described(value), words.join(", "));
-        findings.push(Finding::error(codes::INVALID_VALUE, path, message));
-    }
-    limits(schema, value, path, findings);
-    match value {
-        Value::Object(map) => object(schema, map, path, findings),
-        Value::Array(items) => {
-            if let Some(schema) = schema.get("items") {
-                for (index, item) in items.iter_mut().enumerate() {
-                    walk(schema, item, &format!("{path}[{index}]"), findings);
-                }
-            }
-        }
-        _ => {}
-    }
-    one_of(schema, value, path, findings);
+/// A walk over an object along its schema.
+struct Walk<'s> {
+    patterns: &'s Patterns,
+    findings: Vec<Finding>,
 }
 
-fn object(schema: &Value, map: &mut Map<String, Value>, path: &str, findings: &mut Vec<Finding>) {
-    let none = Map::new();
-    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
-    // An API server drops a null of a field that is not nullable.
-    map.retain(|key, value| {
-        let nullable = |property: &Value| property.get("nullable") == Some(&Value::Bool(true));
-        !(value.is_null() && properties.get(key).is_some_and(|property| !nullable(property)))
-    });
-    for key in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        if !map.contains_key(key) {
-            findings.push(Finding::error(REQUIRED, join(path, key), "is missing"));
+impl Walk<'_> {
+    fn report(&mut self, path: &str, message: String) {
+        self.findings.push(Finding::error(codes::INVALID_VALUE, path, message));
+    }
+
+    fn value(&mut self, schema: &Value, value: &Value, path: &str) {
+        let wanted = schema.get("type").and_then(Value::as_str);
+        if let Some(wanted) = wanted.filter(|wanted| !has_type(value, wanted)) {
+            let message = format!("{} where {} is wanted", described(value), article(wanted));
+            let finding = Finding::error(codes::INVALID_VALUE, path, message);
+            let is_word = wanted == "string" && (value.is_boolean() || value.is_number());
+            self.findings.push(if is_word { finding.hint(format!("write \"{value}\"")) } else { finding });
+            return;
+        }
+        if let Some(allowed) = schema.get("enum").and_then(Value::as_array)
+            && !allowed.contains(value)
+        {
+            let words: Vec<String> = allowed.iter().map(shown).collect();
+            self.report(path, format!("{} is none of {}", described(value), words.join(", ")));
+        }
+        self.limits(schema, value, path);
+        match value {
+            Value::Object(map) => self.object(schema, map, path),
+            Value::Array(items) => {
+                if let Some(schema) = schema.get("items") {
+                    for (index, item) in items.iter().enumerate() {
+                        self.value(schema, item, &format!("{path}[{index}]"));
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.one_of(schema, value, path);
+    }
+
+    fn object(&mut self, schema: &Value, map: &Map<String, Value>, path: &str) {
+        let none = Map::new();
+        let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
+        for key in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+            if !map.contains_key(key) {
+                self.findings.push(Finding::error(REQUIRED, join(path, key), "is missing"));
+            }
+        }
+        let values = schema.get("additionalProperties").filter(|values| values.is_object());
+        let keeps_unknown = schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))
+            || schema.get("additionalProperties") == Some(&Value::Bool(true))
+            || properties.is_empty();
+        // Kubernetes itself knows these, whether the schema says so or not.
+        let is_envelope = |key: &str| path.is_empty() && matches!(key, "apiVersion" | "kind" | "metadata" | "status");
+        for (key, value) in map {
+            match (properties.get(key), values) {
+                _ if is_envelope(key) => {}
+                (Some(property), _) => self.value(property, value, &join(path, key)),
+                (None, Some(values)) => self.value(values, value, &join(path, key)),
+                (None, None) if keeps_unknown => {}
+                (None, None) => self.findings.push(unknown(key, &join(path, key), properties)),
+            }
         }
     }
-    let values = schema.get("additionalProperties").filter(|values| values.is_object());
-    let keeps_unknown = schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))
-        || schema.get("additionalProperties") == Some(&Value::Bool(true))
-        || properties.is_empty();
-    // Kubernetes itself knows these, whether the schema says so or not.
-    let is_envelope = |key: &str| path.is_empty() && matches!(key, "apiVersion" | "kind" | "metadata" | "status");
-    for (key, value) in map.iter_mut() {
-        let path = join(path, key);
-        match (properties.get(key), values) {
-            _ if is_envelope(key) => {}
-            (Some(property), _) => walk(property, value, &path, findings),
-            (None, Some(values)) => walk(values, value, &path, findings),
-            (None, None) if keeps_unknown => {}
-            (None, None) => findings.push(unknown(key, &path, properties)),
+
+    fn limits(&mut self, schema: &Value, value: &Value, path: &str) {
+        let limit = |key: &str| schema.get(key).and_then(Value::as_f64);
+        let mut between = |size: f64, least: &str, most: &str, what: &str| {
+            if let Some(least) = limit(least).filter(|least| size < *least) {
+                self.report(path, format!("{what} {size} is less than {least}"));
+            }
+            if let Some(most) = limit(most).filter(|most| size > *most) {
+                self.report(path, format!("{what} {size} is more than {most}"));
+            }
+        };
+        #[allow(clippy::cast_precision_loss)] // lengths are far below 2^52
+        match value {
+            Value::Number(number) => between(number.as_f64().unwrap_or_default(), "minimum", "maximum", "the value"),
+            Value::String(text) => between(text.chars().count() as f64, "minLength", "maxLength", "the length"),
+            Value::Array(items) => between(items.len() as f64, "minItems", "maxItems", "the number of items"),
+            Value::Object(map) => between(map.len() as f64, "minProperties", "maxProperties", "the number of entries"),
+            _ => {}
+        }
+        if let (Some(pattern), Value::String(text)) = (schema.get("pattern").and_then(Value::as_str), value)
+            && !self.patterns.fits(pattern, text)
+        {
+            self.report(path, format!("`{text:.100}` does not match {pattern}"));
+        }
+    }
+
+    /// "Exactly one of" some fields, which is how this group uses `oneOf`.
+    fn one_of(&mut self, schema: &Value, value: &Value, path: &str) {
+        let Some(branches) = schema.get("oneOf").and_then(Value::as_array) else { return };
+        let needed = |branch: &Value| -> Vec<String> {
+            let required = branch.get("required").and_then(Value::as_array).into_iter().flatten();
+            required.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let fits = |branch: &&Value| needed(branch).iter().all(|key| value.get(key).is_some());
+        if branches.iter().filter(fits).count() != 1 {
+            let names: Vec<String> = branches.iter().map(|branch| needed(branch).join(" with ")).collect();
+            self.report(path, format!("wants exactly one of {}", names.join(", ")));
         }
     }
 }
@@ -157,46 +268,6 @@ fn unknown(key: &str, path: &str, properties: &Map<String, Value>) -> Finding {
     match slipway_plan::formats::compose::nearest(key, names.iter().copied()) {
         Some(near) => finding.hint(format!("did you mean `{near}`?")),
         None => finding.hint(format!("the fields are {}", names.join(", "))),
-    }
-}
-
-fn limits(schema: &Value, value: &Value, path: &str, findings: &mut Vec<Finding>) {
-    let mut report = |message: String| findings.push(Finding::error(codes::INVALID_VALUE, path, message));
-    let limit = |key: &str| schema.get(key).and_then(Value::as_f64);
-    let mut between = |size: f64, least: &str, most: &str, what: &str| {
-        if let Some(least) = limit(least).filter(|least| size < *least) {
-            report(format!("{what} {size} is less than {least}"));
-        }
-        if let Some(most) = limit(most).filter(|most| size > *most) {
-            report(format!("{what} {size} is more than {most}"));
-        }
-    };
-    #[allow(clippy::cast_precision_loss)] // lengths are far below 2^52
-    match value {
-        Value::Number(number) => between(number.as_f64().unwrap_or_default(), "minimum", "maximum", "the value"),
-        Value::String(text) => between(text.chars().count() as f64, "minLength", "maxLength", "the length"),
-        Value::Array(items) => between(items.len() as f64, "minItems", "maxItems", "the number of items"),
-        Value::Object(map) => between(map.len() as f64, "minProperties", "maxProperties", "the number of entries"),
-        _ => {}
-    }
-    if let (Some(pattern), Value::String(text)) = (schema.get("pattern").and_then(Value::as_str), value)
-        && regex::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
-    {
-        findings.push(Finding::error(codes::INVALID_VALUE, path, format!("`{text:.100}` does not match {pattern}")));
-    }
-}
-
-/// "Exactly one of" some fields, which is how this group uses `oneOf`.
-fn one_of(schema: &Value, value: &Value, path: &str, findings: &mut Vec<Finding>) {
-    let Some(branches) = schema.get("oneOf").and_then(Value::as_array) else { return };
-    let needed = |branch: &Value| -> Vec<String> {
-        let required = branch.get("required").and_then(Value::as_array).into_iter().flatten();
-        required.filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    let fits = |branch: &&Value| needed(branch).iter().all(|key| value.get(key).is_some());
-    if branches.iter().filter(fits).count() != 1 {
-        let names: Vec<String> = branches.iter().map(|branch| needed(branch).join(" with ")).collect();
-        findings.push(Finding::error(codes::INVALID_VALUE, path, format!("wants exactly one of {}", names.join(", "))));
     }
 }
 
@@ -297,12 +368,12 @@ mod tests {
                 }
             }
         }
-        Schemas::load().kinds.values().for_each(look);
+        Schemas::load().kinds.values().for_each(|kind| look(&kind.schema));
     }
 
-    fn findings(mut object: Value) -> Vec<(&'static str, String)> {
-        let kind = object["kind"].as_str().unwrap().to_owned();
-        Schemas::load().check(&kind, &mut object).into_iter().map(|finding| (finding.code, finding.path)).collect()
+    fn findings(object: Value) -> Vec<(&'static str, String)> {
+        let kind = object["kind"].as_str().unwrap();
+        Schemas::load().check(kind, &object).1.into_iter().map(|finding| (finding.code, finding.path)).collect()
     }
 
     fn service(spec: &Value) -> Vec<(&'static str, String)> {

@@ -31,7 +31,7 @@ pub(super) fn racks(site: &Site, filter: &NodeFilterSet, field: &str, spot: &Spo
         for (index, rack) in filter.racks.iter().enumerate() {
             // A rack that nothing defines is told where Nodes name it.
             if !site.racks.all.is_empty() && !site.racks.knows(site, rack) {
-                let message = format!("rack `{rack:.100}` is not defined");
+                let message = format!("rack `{rack:.100}` is not defined{}", site.racks.near(rack));
                 let field = format!("{field}.filters[{number}].racks[{index}]");
                 findings.push(spot.find(Check::UndefinedHarmless, &field, message));
             }

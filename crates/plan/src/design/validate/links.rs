@@ -76,7 +76,7 @@ fn trunk(site: &Site, link: &NetworkLink, spot: &Spot, findings: &mut Vec<Findin
     if let Some(network) = &trunking.default_network
         && !site.networks.knows(site, network)
     {
-        let message = format!("network `{network:.100}` is not defined");
+        let message = format!("network `{network:.100}` is not defined{}", site.networks.near(network));
         // A trunk works without one.
         let is_trunk = trunking.mode == TrunkMode::Dot1q;
         let check = if is_trunk { Check::UndefinedHarmless } else { Check::Undefined };
@@ -104,7 +104,7 @@ fn allowed(site: &Site, link: &NetworkLink, spot: &Spot, findings: &mut Vec<Find
     for (index, network) in link.allowed_networks.iter().enumerate() {
         if !site.networks.knows(site, network) {
             let check = if link.unmanaged { Check::UndefinedHarmless } else { Check::Undefined };
-            let message = format!("network `{network:.100}` is not defined");
+            let message = format!("network `{network:.100}` is not defined{}", site.networks.near(network));
             findings.push(spot.find(check, &format!("allowedNetworks[{index}]"), message));
         }
     }
@@ -141,7 +141,8 @@ pub(in crate::design) fn interface(site: &Site, interface: &HostInterface, raws:
     let Some(at) = site.links.get(&link_name.value) else {
         if !site.links.knows(site, &link_name.value) {
             let path = names(["interfaces", name, "link"]);
-            let message = format!("interface {name} is on link `{:.100}`, which is not defined", link_name.value);
+            let near = site.links.near(&link_name.value);
+            let message = format!("interface {name} is on link `{:.100}`, which is not defined{near}", link_name.value);
             raws.push(Raw::new(Check::LinkUndefined, link_name.origin.clone(), path, message));
         }
         return;
@@ -150,7 +151,12 @@ pub(in crate::design) fn interface(site: &Site, interface: &HostInterface, raws:
     let allowed: HashSet<&str> = link.allowed_networks.iter().map(String::as_str).collect();
     for network in interface.networks.iter().filter(|network| !allowed.contains(&*network.value)) {
         let path = names(["interfaces", name, "networks", &network.value]);
-        let message = format!("interface {name}: link {} does not allow network {:.100}", link.name, network.value);
+        let message = if site.networks.knows(site, &network.value) {
+            format!("interface {name}: link {} does not allow network {:.100}", link.name, network.value)
+        } else {
+            let near = site.networks.near(&network.value);
+            format!("interface {name}: network `{:.100}` is not defined{near}", network.value)
+        };
         raws.push(Raw::new(Check::NetworkNotAllowed, network.origin.clone(), path, message));
     }
     let is_bonded = link.bonding.as_ref().is_some_and(|bonding| bonding.mode != BondMode::Disabled);

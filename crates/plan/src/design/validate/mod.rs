@@ -44,7 +44,7 @@ fn racks(site: &Site, findings: &mut Vec<Finding>) {
         let spot = Spot { object, path };
         for (index, network) in site.rack(*at).local_networks.iter().enumerate() {
             if !site.networks.knows(site, network) {
-                let message = format!("network `{network:.100}` is not defined");
+                let message = format!("network `{network:.100}` is not defined{}", site.networks.near(network));
                 findings.push(spot.find(Check::UndefinedHarmless, &format!("localNetworks[{index}]"), message));
             }
         }

@@ -71,7 +71,8 @@ pub(in crate::design) fn addressing(
         if facts.is_none() && !site.networks.knows(site, network) {
             let is_dhcp = kind == Some(AddressKind::Dhcp);
             let check = if is_dhcp { Check::DhcpNetworkUndefined } else { Check::AddressNetworkUndefined };
-            report(check, "network", format!("network `{network:.100}` is not defined"), false);
+            let near = site.networks.near(network);
+            report(check, "network", format!("network `{network:.100}` is not defined{near}"), false);
         }
         match (kind, facts) {
             (None, _) => {
@@ -129,7 +130,8 @@ pub(in crate::design) fn hardware<'s>(
     };
     let hardware = site.hardware_named(&name.value);
     if hardware.is_none() && !site.hardware.knows(site, &name.value) {
-        let message = format!("hardware profile `{:.100}` is not defined", name.value);
+        let near = site.hardware.near(&name.value);
+        let message = format!("hardware profile `{:.100}` is not defined{near}", name.value);
         raws.push(Raw::new(Check::Undefined, name.origin.clone(), path, message));
     }
     hardware
@@ -161,11 +163,13 @@ pub(in crate::design) fn model(site: &Site, source: &NodeSource, model: &NodeMod
 
 fn references(site: &Site, model: &NodeModel, raws: &mut Vec<Raw>) {
     if let Some(rack) = model.rack.as_ref().filter(|rack| !site.racks.knows(site, &rack.value)) {
-        let message = format!("rack `{:.100}` is not defined", rack.value);
+        let message = format!("rack `{:.100}` is not defined{}", rack.value, site.racks.near(&rack.value));
         raws.push(Raw::new(Check::UndefinedHarmless, rack.origin.clone(), names(["rack"]), message));
     }
     if let Some(network) = model.primary_network.as_ref().filter(|network| !site.networks.knows(site, &network.value)) {
-        let message = format!("network `{:.100}` is not defined; the domain is {}", network.value, model.domain.value);
+        let near = site.networks.near(&network.value);
+        let message =
+            format!("network `{:.100}` is not defined{near}; the domain is {}", network.value, model.domain.value);
         raws.push(Raw::new(Check::UndefinedHarmless, network.origin.clone(), names(["primaryNetwork"]), message));
     }
 }

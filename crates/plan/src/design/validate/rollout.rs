@@ -9,6 +9,7 @@ use crate::design::rules::Check;
 use crate::design::site::Site;
 use crate::design::source::join;
 use crate::finding::Finding;
+use crate::formats::compose::nearest;
 use crate::rollout::{Round, budget};
 
 /// What can be said without Nodes.
@@ -30,7 +31,9 @@ pub(super) fn check_groups(site: &Site, findings: &mut Vec<Finding>) {
     }
     for (index, group) in rollout.groups.iter().enumerate() {
         for (number, name) in group.after.iter().enumerate().filter(|(_, name)| !numbers.contains_key(name.as_str())) {
-            let message = format!("group {} waits for `{name:.100}`, which is not defined", group.name);
+            let known = rollout.groups.iter().map(|group| group.name.as_str());
+            let near = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let message = format!("group {} waits for `{name:.100}`, which is not defined{near}", group.name);
             findings.push(spot.find(Check::GroupUndefined, &format!("groups[{index}].after[{number}]"), message));
         }
     }

@@ -232,9 +232,14 @@ pub fn nearest<'k>(word: &str, all: impl Iterator<Item = &'k str>) -> Option<&'k
     if word.len() > 40 {
         return None;
     }
-    let word = word.to_ascii_lowercase().replace('-', "_");
+    let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
+    let word = plain(word);
     let limit = if word.len() <= 4 { 1 } else { 2 };
-    all.map(|known| (distance(&word, known), known)).filter(|(d, _)| *d <= limit).min().map(|(_, known)| known)
+    // What only was not written to its end is meant, too.
+    let is_begun = |known: &str| word.len() >= 4 && plain(known).starts_with(&word);
+    let near = all.filter(|known| known.len().abs_diff(word.len()) <= limit || is_begun(known));
+    let near = near.map(|known| (if is_begun(known) { limit } else { distance(&word, &plain(known)) }, known));
+    near.filter(|(distance, _)| *distance <= limit).min().map(|(_, known)| known)
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other.

@@ -93,12 +93,16 @@ pub(crate) fn read_all(text: &str, bounds: Bounds, dialect: Dialect) -> (Vec<Doc
     (roots.into_iter().map(|root| Document { value: root.to_value(), root }).collect(), problems)
 }
 
+/// Bounds of what is written here: a model of 10 000 Nodes has some 50 MB.
+const WRITTEN: Bounds = Bounds { bytes: 256 << 20, nodes: 32_000_000, depth: 100 };
+
 /// One object as YAML that kubectl reads back as the same values.
-pub(crate) fn write(object: &impl serde::Serialize) -> Result<String, String> {
+pub fn write(object: &impl serde::Serialize) -> Result<String, String> {
     let text = serde_saphyr::to_string(object).map_err(|error| error.to_string())?;
     let value = serde_json::to_value(object).map_err(|error| error.to_string())?;
     // What is written must mean the same to a reader of YAML 1.1; if it does not, JSON does.
-    let read = documents(&text).map(|documents| documents.into_iter().map(|d| d.value).collect::<Vec<_>>());
+    let read = read(&text, WRITTEN, Dialect::Kubectl)
+        .map(|documents| documents.into_iter().map(|d| d.value).collect::<Vec<_>>());
     if read.as_deref() == Ok(std::slice::from_ref(&value)) {
         return Ok(text);
     }
