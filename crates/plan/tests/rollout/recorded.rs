@@ -24,7 +24,7 @@ enum Work {
 #[derive(Clone, Debug)]
 struct Party {
     work: Work,
-    said: Option<Option<Ask>>,
+    said: Option<Vec<Ask>>,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ fn world(random: &mut Random) -> World {
     let groups = random.below(4);
     let mut members: Vec<Vec<String>> = vec![Vec::new(); groups];
     let mut nodes = BTreeMap::new();
-    for number in 0..1 + random.below(9) {
+    for number in 0..=random.below(9) {
         let name = format!("n{number}");
         if let Some(group) = members.get_mut(random.below(groups + 1)) {
             group.push(name.clone());
@@ -85,10 +85,10 @@ impl World {
             _ => {}
         }
         party.said = Some(match &party.work {
-            Work::None => None,
-            Work::Wanted => Some(Ask::Begin { available: true }),
-            Work::UnderWay => Some(Ask::Busy),
-            Work::Failed(when) => Some(Ask::Failed { since: at(*when), message: "no".into() }),
+            Work::None => vec![],
+            Work::Wanted => vec![Ask::Begin { available: true }],
+            Work::UnderWay => vec![Ask::Busy],
+            Work::Failed(when) => vec![Ask::Failed { since: at(*when), message: "no".into() }],
         });
     }
 
@@ -96,7 +96,7 @@ impl World {
     fn decide(&mut self, dies: bool) {
         let sight = |parties: &[Party; 2]| {
             let heard = parties.iter().all(|party| party.said.is_some());
-            let asks: Vec<Ask> = parties.iter().filter_map(|party| party.said.clone().flatten()).collect();
+            let asks: Vec<Ask> = parties.iter().filter_map(|party| party.said.clone()).flatten().collect();
             let idle = parties.iter().all(|party| party.work == Work::None);
             Sight { ready: idle, available: true, asks, heard }
         };

@@ -78,7 +78,7 @@ impl Site {
         let ready = await_condition(nodes, name, |node: Option<&Node>| {
             node.and_then(|node| node.status.as_ref()).is_some_and(|status| is_ready(&status.conditions))
         });
-        within(ready, &format!("Node {name} to be ready")).await?;
+        Box::pin(within(ready, &format!("Node {name} to be ready"))).await?;
         Ok(())
     }
 

@@ -130,7 +130,7 @@ fn node(number: usize) -> Result<Node> {
         .map(|(network, name)| json!({"network": name, "address": format!("10.{}.{high}.{low}", network + 1)}))
         .collect();
     let spec = json!({
-        "designRef": {"name": "site"}, "hostProfile": if number % 3 == 0 { "control" } else { "compute" }, "rack": format!("r{}", number % 40),
+        "designRef": {"name": "site"}, "hostProfile": if number.is_multiple_of(3) { "control" } else { "compute" }, "rack": format!("r{}", number % 40),
         "addressing": addresses, "bootMac": format!("52:54:00:00:{:02x}:{:02x}", number / 256, number % 256),
         "metadata": {"tags": [format!("zone{}", number % 4)]},
     });
