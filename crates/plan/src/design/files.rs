@@ -159,8 +159,8 @@ impl SiteFiles {
         let mut nodes = self.nodes(&designs);
         let namespaces: HashSet<&Text> = self.designs.iter().map(|(namespace, _)| namespace).collect();
         let is_one = namespaces.len() < 2;
-        let mut compiled = BTreeMap::new();
-        for key in self.roots(&designs) {
+        let mut sites = BTreeMap::new();
+        for key in roots(&designs) {
             let (namespace, identity) = &key;
             let Some(root) = designs.get(&key) else { continue };
             let name = identity.trim_start_matches("Design/");
@@ -169,10 +169,10 @@ impl SiteFiles {
             let compiler = Compiler::new(sources, findings, nodes.remove(&key).unwrap_or_default());
             let name = if is_one { name.to_owned() } else { format!("{namespace}/{name}") };
             self.namespaces.insert(name.clone(), namespace.clone());
-            compiled.insert(name, compiler);
+            sites.insert(name, compiler);
         }
         self.refuse_nodes_of_parts(nodes);
-        compiled
+        sites
     }
 
     /// The Nodes of each Design. Of those whose Design is not given only what cannot be read is told.
@@ -197,21 +197,6 @@ impl SiteFiles {
         self.findings.extend(findings);
         self.notes.extend(strangers.iter().map(|(design, nodes)| not_given(design, nodes, designs)));
         nodes
-    }
-
-    /// The Designs that are sites of their own, and no part of another one.
-    fn roots(&self, designs: &HashMap<Key, DesignSource>) -> Vec<Key> {
-        let mut by_namespace: BTreeMap<&Text, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
-        for ((namespace, identity), source) in designs {
-            let name = identity.trim_start_matches("Design/");
-            by_namespace.entry(namespace).or_default().insert(name, source.included_designs().collect());
-        }
-        let roots = by_namespace.into_iter().flat_map(|(namespace, designs)| {
-            let roots: Vec<String> =
-                namespace::roots(&designs).into_iter().map(|name| format!("Design/{name}")).collect();
-            roots.into_iter().map(|identity| (namespace.clone(), identity))
-        });
-        roots.collect()
     }
 
     /// The Nodes of Designs that are only parts of others: no site has them.
@@ -257,7 +242,7 @@ impl SiteFiles {
                     let line =
                         if place.is_some() { String::new() } else { format!(", in line {} of the text", at.line) };
                     let message = format!("{}{line}", unreadable.finding.message);
-                    let finding = Finding { message, path, place, ..unreadable.finding };
+                    let finding = Finding { path, place, message, ..unreadable.finding };
                     self.findings.push((key.0.clone(), finding.about(key.1)));
                 }
             }
@@ -388,20 +373,20 @@ impl SiteFiles {
         self.namespaces.get(compiled).map_or("", |namespace| namespace)
     }
 
-    /// Where values of the model of a Node came from, with file and line. `compiled` is the name of its Design.
-    pub fn explain(&self, compiled: &str, compiler: &Compiler, node: &str, path: &str) -> Option<Vec<Explanation>> {
+    /// Where values of the model of a Node came from, with file and line. `site` is the name of its Design.
+    pub fn explain(&self, site: &str, compiler: &Compiler, node: &str, path: &str) -> Option<Vec<Explanation>> {
         let mut found = compiler.explain(node, path)?;
         for explanation in &mut found {
-            explanation.place = self.place_of(compiled, &explanation.object, &explanation.field);
-            self.place_others(compiled, &mut explanation.others);
+            explanation.place = self.place_of(site, &explanation.object, &explanation.field);
+            self.place_others(site, &mut explanation.others);
         }
         Some(found)
     }
 
     /// What is said of a path of names that the model of a Node need not have, with file and line.
-    pub fn said(&self, compiled: &str, compiler: &Compiler, node: &str, path: &[String]) -> Vec<Other> {
+    pub fn said(&self, site: &str, compiler: &Compiler, node: &str, path: &[String]) -> Vec<Other> {
         let mut said = compiler.said(node, path);
-        self.place_others(compiled, &mut said);
+        self.place_others(site, &mut said);
         said
     }
 
@@ -415,6 +400,20 @@ impl SiteFiles {
         let namespace = self.namespaces.get(compiled).cloned().unwrap_or_default();
         self.place(&(namespace, object.to_owned()), field)
     }
+}
+
+/// The Designs that are sites of their own, and no part of another one.
+fn roots(designs: &HashMap<Key, DesignSource>) -> Vec<Key> {
+    let mut by_namespace: BTreeMap<&Text, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+    for ((namespace, identity), source) in designs {
+        let name = identity.trim_start_matches("Design/");
+        by_namespace.entry(namespace).or_default().insert(name, source.included_designs().collect());
+    }
+    let roots = by_namespace.into_iter().flat_map(|(namespace, designs)| {
+        let roots: Vec<String> = namespace::roots(&designs).into_iter().map(|name| format!("Design/{name}")).collect();
+        roots.into_iter().map(|identity| (namespace.clone(), identity))
+    });
+    roots.collect()
 }
 
 fn within(base: &str, path: &str) -> String {

@@ -333,15 +333,12 @@ impl Trace<'_> {
 
     fn route(&mut self, route: &NodeRoute) {
         let value = &route.route;
-        let written = match &value.route_domain {
-            Some(domain) => {
-                let is_template = |route: &slipway_api::design::Route| route.route_domain.as_deref() == Some(&**domain);
-                self.route_where(&value.origin, is_template, "routeDomain")
-            }
-            None => {
-                let leads = |subnet: &str| parse_net(subnet).is_some_and(|net| net.trunc() == value.subnet);
-                self.route_where(&value.origin, |route| route.subnet.as_deref().is_some_and(leads), "subnet")
-            }
+        let written = if let Some(domain) = &value.route_domain {
+            let is_template = |route: &slipway_api::design::Route| route.route_domain.as_deref() == Some(&**domain);
+            self.route_where(&value.origin, is_template, "routeDomain")
+        } else {
+            let leads = |subnet: &str| parse_net(subnet).is_some_and(|net| net.trunc() == value.subnet);
+            self.route_where(&value.origin, |route| route.subnet.as_deref().is_some_and(leads), "subnet")
         };
         self.leaf_at(&value.subnet.to_string(), value, &value.origin, &written);
     }
