@@ -11,6 +11,7 @@ pub mod health;
 pub mod hosts;
 pub mod installation;
 pub mod lease;
+pub mod live;
 pub mod metrics;
 pub mod node;
 pub mod operator;

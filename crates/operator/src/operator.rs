@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::hosts::Hosts;
 use crate::installation::Installation;
 use crate::lease::{Candidate, identity};
+use crate::live::{self, Live};
 use crate::metrics::Metrics;
 use crate::node::Nodes;
 use crate::reconcile::{self, Events, Locks, Related, Watch};
@@ -62,6 +63,10 @@ pub struct Operator {
     pub connect_bmc: Arc<dyn ConnectBmc>,
     /// Until when hosts and BMCs may be changed: what `connect` and `connect_bmc` make asks it. The lease sets it.
     pub mandate: Mandate,
+    /// Shows what is read live.
+    pub live: Live,
+    /// What a client of it trusts, if that is to be published.
+    pub live_certificate: Option<String>,
     /// Asks for the end.
     pub stop: CancellationToken,
 }
@@ -88,6 +93,7 @@ impl Operator {
                 break;
             }
             let end = self.term(&mut lease, &me).await;
+            self.live.lead(None);
             self.metrics.lease(false);
             self.waits.drop_where(|topic| topic.starts_with("watch of"));
             if let Ok(End::Lost) = end {
@@ -179,10 +185,23 @@ impl Operator {
         let pulls = Pulls::new(term.clone(), pulls::SHORTEST_BACK_OFF);
         let tools = Tools { locks: context.locks.clone(), pulls: pulls.clone() };
         let services = ContainerServices::new(installation, node_watch.cache(), hosts.clone(), sites, tools);
+        self.live.lead(Some(live::Term {
+            installation: context.installation.clone(),
+            bmcs: bmcs.clone(),
+            hosts: hosts.clone(),
+            nodes: node_watch.cache(),
+            services: service_watch.cache(),
+            end: term.clone(),
+        }));
         let leftovers = (hosts.events(), node_watch.cache());
         let known_nodes = node_watch.cache();
 
         spawn(work, "the publisher of Events", publisher.run());
+        if let Some(certificate) = self.live_certificate.clone() {
+            let (client, namespace) = (self.client.clone(), self.settings.system_namespace.clone());
+            let publish = live::publish(client, namespace, certificate);
+            spawn(work, "the live endpoint's certificate", until_stopped(term.clone(), publish));
+        }
         let stop = term.clone();
         spawn(work, "the BMC sessions", async move {
             stop.cancelled().await;
@@ -281,6 +300,12 @@ fn spawn(work: &mut JoinSet<&'static str>, name: &'static str, task: impl Future
         task.await;
         name
     });
+}
+
+/// Does something once; then nothing, until the end: a task that ends is taken for one that died.
+async fn until_stopped(term: CancellationToken, once: impl Future<Output = ()>) {
+    term.run_until_cancelled(once).await;
+    term.cancelled().await;
 }
 
 fn name(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> String {

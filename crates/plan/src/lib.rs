@@ -8,8 +8,10 @@ pub mod design;
 pub mod duration;
 pub mod finding;
 pub mod formats;
+pub mod gitops;
 pub mod node;
 pub mod rollout;
+pub mod tree;
 pub mod why;
 
 pub use finding::{Finding, Place, Severity};

@@ -209,6 +209,13 @@ impl Cluster {
         Ok(path)
     }
 
+    /// A kubeconfig file of whoever has this token.
+    pub fn token_kubeconfig(&self, name: &str, token: &str) -> Result<PathBuf> {
+        let path = self.dir.join(format!("{name}.kubeconfig"));
+        fs::write(&path, kubeconfig_of(&self.url(), &self.authority.pem(), &format!("token: \"{token}\"")))?;
+        Ok(path)
+    }
+
     /// The CA of the API server, as PEM, and the administrator's certificate and key.
     pub(super) fn admin(&self) -> Result<(String, Identity)> {
         Ok((self.authority.pem(), self.authority.client("lab-admin", Some("system:masters"))?))
@@ -343,18 +350,22 @@ where
     Ok(())
 }
 
-/// A kubeconfig with one user.
+/// A kubeconfig with one user, who has a certificate.
 fn kubeconfig(url: &str, authority: &str, user: &Identity) -> String {
     let data = |pem: &str| BASE64_STANDARD.encode(pem);
+    let certificate = format!("client-certificate-data: {}, client-key-data: {}", data(&user.cert), data(&user.key));
+    kubeconfig_of(url, authority, &certificate)
+}
+
+/// A kubeconfig with one user.
+fn kubeconfig_of(url: &str, authority: &str, user: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\n\
          clusters: [{{name: slipway, cluster: {{server: \"{url}\", certificate-authority-data: {}}}}}]\n\
-         users: [{{name: slipway, user: {{client-certificate-data: {}, client-key-data: {}}}}}]\n\
+         users: [{{name: slipway, user: {{{user}}}}}]\n\
          contexts: [{{name: slipway, context: {{cluster: slipway, user: slipway}}}}]\n\
          current-context: slipway\n",
-        data(authority),
-        data(&user.cert),
-        data(&user.key),
+        BASE64_STANDARD.encode(authority),
     )
 }
 

@@ -138,7 +138,12 @@ fn launch(run: &Run, kubeconfig: Option<&Path>, args: &[String], port: u16, log:
     if let Some(path) = kubeconfig {
         command.arg("--kubeconfig").arg(path);
     }
-    command.args(["--metrics-address", &format!("127.0.0.1:{port}")]).args(args);
+    command.args(["--metrics-address", &format!("127.0.0.1:{port}")]);
+    if !args.iter().any(|arg| arg == "--live-address") {
+        // Any free port: nobody asks there.
+        command.args(["--live-address", "127.0.0.1:0"]);
+    }
+    command.args(args);
     Daemon::start("slipway", command, log)
 }
 

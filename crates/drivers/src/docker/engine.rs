@@ -14,7 +14,9 @@ use slipway_plan::container_service::plan::Step;
 
 use super::client::Client;
 use super::text::printable;
-use super::{Engine, Event, Pull, Query, RegistryLogin, events, execute, images, observe, wire};
+use super::{
+    Engine, Event, LogLine, LogOptions, Pull, Query, RegistryLogin, events, execute, images, logs, observe, wire,
+};
 use crate::DriverError;
 
 const PING_DEADLINE: Duration = Duration::from_secs(5);
@@ -68,6 +70,14 @@ impl Engine for DockerEngine {
         since: Option<Timestamp>,
     ) -> Result<BoxStream<'static, Result<Event, DriverError>>, DriverError> {
         events::events(&self.client, self.known.clone(), since).await
+    }
+
+    async fn logs(
+        &self,
+        container: &str,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine, DriverError>>, DriverError> {
+        logs::logs(&self.client, container, options).await
     }
 
     async fn owners(&self, installation: &str) -> Result<BTreeSet<Owner>, DriverError> {

@@ -14,6 +14,7 @@ mod execute;
 mod files;
 mod images;
 mod lines;
+mod logs;
 mod observe;
 pub mod reasons;
 mod ssh;
@@ -69,6 +70,13 @@ pub trait Engine: Send + Sync {
         &self,
         since: Option<Timestamp>,
     ) -> Result<BoxStream<'static, Result<Event, DriverError>>, DriverError>;
+
+    /// What a container writes, from its beginning or as the options say. With `follow` it ends when the container does.
+    async fn logs(
+        &self,
+        container: &str,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine, DriverError>>, DriverError>;
 
     /// Every ContainerService of this installation that has anything here.
     async fn owners(&self, installation: &str) -> Result<BTreeSet<Owner>, DriverError>;
@@ -143,6 +151,28 @@ pub struct Event {
     pub kind: String,
     /// `die`, `start`, `health_status: healthy`, …; empty for the first item.
     pub action: String,
+}
+
+/// Which part of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Go on while the container runs.
+    pub follow: bool,
+    /// This many last lines; all of them if absent.
+    pub tail: Option<u32>,
+    /// Nothing older, by the engine's clock.
+    pub since: Option<Timestamp>,
+}
+
+/// A line of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// Whether it was written to stderr; a container with a terminal has stdout alone.
+    pub stderr: bool,
+    /// When, by the engine's clock; absent of the further parts of a very long line.
+    pub at: Option<Timestamp>,
+    /// Without its end. Whatever the container wrote, control characters too.
+    pub text: String,
 }
 
 /// Where an engine is and how to log in. `Debug` hides keys.

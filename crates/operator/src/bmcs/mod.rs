@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slipway_api::node::LoginStatus;
 use slipway_api::node_inventory::NodeInventorySpec;
-use slipway_drivers::bmc::{BmcAddress, ConnectBmc, Login};
+use slipway_drivers::DriverError;
+use slipway_drivers::bmc::{BmcAddress, ConnectBmc, Login, reasons};
 use slipway_plan::node::Facts;
-use slipway_plan::node::bmc::{BmcStep, Failure, HealthLevel, Seen, Sent};
-use tokio::sync::{broadcast, watch};
+use slipway_plan::node::bmc::{BmcStep, Failure, HealthLevel, Seen, SelEntry, Sent};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -119,8 +120,19 @@ struct Entry {
     target: Target,
     state: watch::Sender<BmcState>,
     wish: watch::Sender<Wish>,
+    questions: mpsc::Sender<Question>,
     /// Ends the session, politely.
     end: CancellationToken,
+}
+
+/// Questions that wait for a BMC at one time.
+const QUESTIONS: usize = 8;
+
+/// A person asks for a BMC's event log.
+struct Question {
+    /// The newest entries, this many at most.
+    limit: usize,
+    answer: oneshot::Sender<Result<Vec<SelEntry>, DriverError>>,
 }
 
 impl BmcState {
@@ -152,10 +164,11 @@ impl Bmcs {
         let state = watch::Sender::new(BmcState::new(known));
         let wish = watch::Sender::new(Wish::default());
         let end = self.shared.stop.child_token();
+        let (questions, asked) = mpsc::channel(QUESTIONS);
         let session =
             session::Session::new(key, target, known, &self.shared, state.clone(), wish.subscribe(), end.clone());
-        self.shared.sessions.spawn(session.run());
-        entries.insert(key.clone(), Entry { target: target.clone(), state, wish, end });
+        self.shared.sessions.spawn(session.run(asked));
+        entries.insert(key.clone(), Entry { target: target.clone(), state, wish, questions, end });
         let others = twins(&entries, key);
         drop(entries);
         self.shared.tell(others);
@@ -185,6 +198,18 @@ impl Bmcs {
                 *wish != before
             });
         }
+    }
+
+    /// The event log of a Node's BMC, the newest entry last; asked in its session, when its turn comes.
+    pub async fn sel(&self, key: &Key, limit: usize) -> Result<Vec<SelEntry>, DriverError> {
+        let questions = self.shared.entries().get(key).map(|entry| entry.questions.clone());
+        let questions = questions
+            .ok_or_else(|| reasons::BUSY.error("there is no session with this BMC yet, or its Node cannot be used"))?;
+        let (answer, answered) = oneshot::channel();
+        let busy = |_| reasons::BUSY.error("this BMC is asked for its event log too often; try again later");
+        questions.try_send(Question { limit, answer }).map_err(busy)?;
+        let ended = |_| reasons::CONNECTION_LOST.error("the session ended before the BMC was asked");
+        answered.await.map_err(ended)?
     }
 
     /// An inventory is on record: it is not written again.

@@ -10,11 +10,11 @@ use slipway_drivers::{Class, DriverError};
 use slipway_plan::cadence::{self, PERSON};
 use slipway_plan::node::bmc::plan::word;
 use slipway_plan::node::bmc::{BmcObserved, BmcStep, Failure, HealthLevel, Look, Security, Seen, Sent, summary};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{BmcState, Known, LoginState, Shared, Target, Wish};
+use super::{BmcState, Known, LoginState, Question, Shared, Target, Wish};
 use crate::clock::now;
 use crate::reconcile::Key;
 use crate::reconcile::requeue::{jitter, until};
@@ -42,6 +42,8 @@ enum Rest {
     Serve,
     /// What was awaited has come: the next look has time.
     Calmer,
+    /// A person asks something.
+    Asked(Question),
 }
 
 pub(super) struct Session {
@@ -115,12 +117,11 @@ impl Session {
     }
 
     /// Runs until it is ended; then closes the session at the BMC.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, mut questions: mpsc::Receiver<Question>) {
         let mut wish = self.wishes.borrow_and_update().clone();
-        let mut pause = self.first;
+        let mut due = Instant::now() + self.first;
         loop {
-            let due = Instant::now() + pause;
-            match self.rest(&wish, due).await {
+            match self.rest(&wish, due, &mut questions).await {
                 Rest::End => break,
                 Rest::Serve => {
                     wish = self.wishes.borrow_and_update().clone();
@@ -130,14 +131,19 @@ impl Session {
                     wish = self.wishes.borrow_and_update().clone();
                     self.looks = 0;
                 }
+                Rest::Asked(question) => {
+                    self.answer(&wish, question).await;
+                    // The next look comes when it would have come.
+                    continue;
+                }
             }
-            pause = self.pause(&wish);
+            due = Instant::now() + self.pause(&wish);
         }
         self.close().await;
     }
 
     /// Waits until something is to be done.
-    async fn rest(&mut self, served: &Wish, due: Instant) -> Rest {
+    async fn rest(&mut self, served: &Wish, due: Instant, questions: &mut mpsc::Receiver<Question>) -> Rest {
         let idle = Instant::now() + IDLE;
         let end = self.end.clone();
         loop {
@@ -159,6 +165,7 @@ impl Session {
                     }
                 }
                 () = sleep_until(due) => return Rest::Serve,
+                Some(question) = questions.recv() => return Rest::Asked(question),
                 () = sleep_until(idle), if closing => self.close().await,
             }
         }
@@ -177,6 +184,40 @@ impl Session {
         }
         self.look(&*bmc, wish).await;
         self.describe(&*bmc).await;
+    }
+
+    /// Reads the event log for a person.
+    async fn answer(&mut self, wish: &Wish, question: Question) {
+        // Who asked may be gone by now.
+        if question.answer.is_closed() {
+            return;
+        }
+        let read = match self.opened(wish).await.filter(|_| !wish.hold) {
+            Some(bmc) => {
+                let turn = self.shared.locks.lock(&self.authority()).await;
+                let read = self.timed("sel", LONG_DEADLINE, bmc.sel(question.limit)).await;
+                drop(turn);
+                self.open = true;
+                read
+            }
+            None => Err(self.unasked(wish)),
+        };
+        // Nobody waits for it any more: fine.
+        let _ = question.answer.send(read);
+    }
+
+    /// Why the BMC is not asked.
+    fn unasked(&self, wish: &Wish) -> DriverError {
+        if wish.hold {
+            return reasons::REFUSED.error("another Node has this BMC as well, so that Slipway does not speak to it");
+        }
+        match &self.state.borrow().seen {
+            Seen::Away { reason, message, needs_person, .. } => {
+                let class = if *needs_person { Class::Denied } else { Class::Unreachable };
+                DriverError::new(class, reason, message.clone())
+            }
+            _ => reasons::BUSY.error("the BMC has not taken Slipway's login yet; try again in a moment"),
+        }
     }
 
     /// The session, if it may be opened. Credentials are tried once for each time that is on record.

@@ -42,7 +42,7 @@ enum Command {
     Run(Box<run::Args>),
     Crds(crds::Args),
     Check(check::Args),
-    Plan(plan::Args),
+    Plan(Box<plan::Args>),
     Compile(site::compile::Args),
     Explain(site::explain::Args),
     Diff(site::diff::Args),
@@ -50,6 +50,12 @@ enum Command {
     Import(import::Args),
     Ipmi(Box<ipmi::Args>),
     Why(Box<kubectl::why::Args>),
+    Tree(Box<kubectl::tree::Args>),
+    Approve(Box<kubectl::node_plan::Approve>),
+    Power(Box<kubectl::power::Args>),
+    Inventory(Box<kubectl::inventory::Args>),
+    Sel(Box<kubectl::sel::Args>),
+    Logs(Box<kubectl::logs::Args>),
 }
 
 /// Runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
@@ -73,6 +79,12 @@ pub fn main() -> ExitCode {
         Command::Import(args) => return import::run(args),
         Command::Ipmi(args) => return ipmi::run(*args),
         Command::Why(args) => return kubectl::why::run(&args),
+        Command::Tree(args) => return kubectl::tree::run(&args),
+        Command::Approve(args) => return kubectl::node_plan::approve(&args),
+        Command::Power(args) => return kubectl::power::run(&args),
+        Command::Inventory(args) => return kubectl::inventory::run(&args),
+        Command::Sel(args) => return kubectl::sel::run(&args),
+        Command::Logs(args) => return kubectl::logs::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

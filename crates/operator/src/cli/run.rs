@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::logging;
 use crate::health;
+use crate::live::{self, Access, Identity, Live};
 use crate::metrics::Metrics;
 use crate::operator::{Operator, Settings};
 use crate::waits::Waits;
@@ -58,6 +59,19 @@ pub struct Args {
     #[arg(long, env = "SLIPWAY_METRICS_ADDRESS", default_value = "0.0.0.0:8080")]
     metrics_address: SocketAddr,
 
+    /// Address of what `kubectl slipway sel` and `logs` read live, over HTTPS; `off` for none.
+    #[arg(long, env = "SLIPWAY_LIVE_ADDRESS", default_value = "0.0.0.0:8443", value_parser = live_address)]
+    live_address: LiveAddress,
+
+    /// Certificate of the live endpoint with its chain, as PEM. Without it, each process makes one and publishes it in ConfigMap
+    /// slipway-live.
+    #[arg(long, env = "SLIPWAY_LIVE_TLS_CERT", value_name = "FILE", requires = "live_tls_key")]
+    live_tls_cert: Option<PathBuf>,
+
+    /// Key of that certificate, as PEM.
+    #[arg(long, env = "SLIPWAY_LIVE_TLS_KEY", value_name = "FILE", requires = "live_tls_cert")]
+    live_tls_key: Option<PathBuf>,
+
     /// Path of a kubeconfig file.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
@@ -65,6 +79,19 @@ pub struct Args {
     /// Context of the kubeconfig.
     #[arg(long)]
     context: Option<String>,
+}
+
+/// Where the live endpoint is, if anywhere.
+#[derive(Clone, Copy, Debug)]
+struct LiveAddress(Option<SocketAddr>);
+
+fn live_address(text: &str) -> Result<LiveAddress, String> {
+    if text == "off" {
+        return Ok(LiveAddress(None));
+    }
+    text.parse()
+        .map(|address| LiveAddress(Some(address)))
+        .map_err(|_| format!("`{text}` is neither ADDRESS:PORT nor off"))
 }
 
 /// Threads of the runtime: the work is waiting, and each thread costs memory.
@@ -96,6 +123,10 @@ async fn operate(args: Args) -> Result<()> {
         .context("cannot use this kubeconfig")?;
     let served = CancellationToken::new();
     let health = tokio::spawn(health::serve(listener, waits.clone(), metrics.clone(), served.clone()));
+    let live = Live::new(Access::new(client.clone()), waits.clone());
+    let (endpoint, live_certificate) =
+        serve_live(&args.live_address, args.live_tls_cert.as_deref().zip(args.live_tls_key.as_deref()), &live, &served)
+            .await?;
     let settings = Settings {
         namespace: args.namespace,
         system_namespace: args.system_namespace,
@@ -105,13 +136,31 @@ async fn operate(args: Args) -> Result<()> {
     let mandate = Mandate::default();
     let connect = Arc::new(slipway_drivers::docker::Factory.under(mandate.clone()));
     let connect_bmc = Arc::new(slipway_drivers::bmc::Factory.under(mandate.clone()));
-    let outcome = Operator { client, settings, waits, metrics, connect, connect_bmc, mandate, stop }.run().await;
+    let operator =
+        Operator { client, settings, waits, metrics, connect, connect_bmc, mandate, live, live_certificate, stop };
+    let outcome = operator.run().await;
     served.cancel();
     signals.abort();
     // Connections that somebody keeps open must not keep this process.
-    let _ = tokio::time::timeout(Duration::from_secs(1), health).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), async { tokio::join!(health, endpoint) }).await;
     tracing::info!("stopped");
     outcome
+}
+
+/// Begins to serve what is read live; the task, and the certificate that is to be published.
+async fn serve_live(
+    address: &LiveAddress,
+    given: Option<(&Path, &Path)>,
+    live: &Live,
+    stop: &CancellationToken,
+) -> Result<(tokio::task::JoinHandle<()>, Option<String>)> {
+    let Some(address) = address.0 else { return Ok((tokio::spawn(async {}), None)) };
+    let identity = given.map_or_else(Identity::made, |(certificate, key)| Identity::read(certificate, key))?;
+    let listener = live::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; see --live-address, which may be off"))?;
+    let router = live.clone().router();
+    Ok((tokio::spawn(live::serve(listener, identity.config, router, stop.clone())), identity.trusted))
 }
 
 /// The service account in a Pod, if nothing else is named; else what kubectl would use.

@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use slipway_api::node::DockerStatus;
 use slipway_drivers::DriverError;
-use slipway_drivers::docker::{Engine, Event, Pull, Query, RegistryLogin};
+use slipway_drivers::docker::{Engine, Event, LogLine, LogOptions, Pull, Query, RegistryLogin};
 use slipway_plan::container_service::definition::Definition;
 use slipway_plan::container_service::observed::{Host, Owner};
 use slipway_plan::container_service::plan::Step;
@@ -70,6 +70,14 @@ impl Engine for Measured {
         since: Option<Timestamp>,
     ) -> Result<BoxStream<'static, Result<Event, DriverError>>, DriverError> {
         self.call("events", self.engine.events(since)).await
+    }
+
+    async fn logs(
+        &self,
+        container: &str,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine, DriverError>>, DriverError> {
+        self.call("logs", self.engine.logs(container, options)).await
     }
 
     async fn owners(&self, installation: &str) -> Result<BTreeSet<Owner>, DriverError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use slipway_drivers::docker::{Event, Pull, Query, RegistryLogin};
+use slipway_drivers::docker::{Event, LogLine, LogOptions, Pull, Query, RegistryLogin};
 use slipway_plan::container_service::definition::Definition;
 use slipway_plan::container_service::observed;
 use slipway_plan::container_service::plan::Step;
@@ -102,6 +102,14 @@ impl Engine for Toy {
         let _ = send.send(Ok(Event { kind: String::new(), ..event(1, "", None) }));
         self.streams.lock().unwrap().push(send);
         Ok(futures::stream::poll_fn(move |cx| receive.poll_recv(cx)).boxed())
+    }
+
+    async fn logs(
+        &self,
+        _: &str,
+        _: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine, DriverError>>, DriverError> {
+        Ok(futures::stream::empty().boxed())
     }
 
     async fn owners(&self, _: &str) -> Result<BTreeSet<Owner>, DriverError> {

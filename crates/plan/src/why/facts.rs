@@ -237,7 +237,7 @@ impl Subject {
 }
 
 /// Whether a service is, or may be, placed on a Node.
-pub(super) fn selects(service: &ContainerService, node: &Node) -> bool {
+pub fn selects(service: &ContainerService, node: &Node) -> bool {
     let name = node.metadata.name.clone().unwrap_or_default();
     if node.spec.docker.is_none() {
         return false;

@@ -16,7 +16,7 @@ use serde::Serialize;
 use slipway_api::GROUP;
 use slipway_api::conditions::{self, READY, RECONCILING, STALLED};
 
-pub use facts::{Facts, Happened, Leader, Reference, Subject, references};
+pub use facts::{Facts, Happened, Leader, Reference, Subject, references, selects};
 
 pub use text::age;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, ListParams};
-use kube::{Client, Resource};
+use kube::{Client, Config, Resource};
 use serde::de::DeserializeOwned;
 use slipway_api::{GROUP, VERSION};
 
@@ -20,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// Which cluster, as whom, and which namespace.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Cluster")]
-pub(super) struct Reach {
+pub(in crate::cli) struct Reach {
     /// Namespace of the object; by default that of the kubeconfig's context.
     #[arg(short, long)]
     namespace: Option<String>,
@@ -42,12 +42,12 @@ pub(super) struct Reach {
     groups: Vec<String>,
 
     /// Namespace that the operator runs in.
-    #[arg(long, env = "SLIPWAY_SYSTEM_NAMESPACE", default_value = "slipway-system")]
+    #[arg(long, env = "POD_NAMESPACE", default_value = "slipway-system")]
     system_namespace: String,
 }
 
 /// A cluster.
-pub(super) struct Cluster {
+pub(in crate::cli) struct Cluster {
     pub client: Client,
     /// The namespace that the verb is about.
     pub namespace: String,
@@ -57,14 +57,36 @@ pub(super) struct Cluster {
     url: String,
 }
 
+/// A kind whose objects are in namespaces.
+pub(super) trait Namespaced:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned
+{
+}
+
+impl<K> Namespaced for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned
+{
+}
+
 impl Reach {
-    /// The cluster. It is not asked yet.
-    pub(super) async fn cluster(&self) -> Result<Cluster> {
+    /// The namespace that was named.
+    pub(in crate::cli) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// What leads to the cluster, and as whom.
+    pub(super) async fn config(&self) -> Result<Config> {
         let mut config = config(self.kubeconfig.as_deref(), self.context.as_deref()).await?;
         if let Some(user) = &self.impersonate {
             config.auth_info.impersonate = Some(user.clone());
             config.auth_info.impersonate_groups = Some(self.groups.clone()).filter(|groups| !groups.is_empty());
         }
+        Ok(config)
+    }
+
+    /// The cluster. It is not asked yet.
+    pub(in crate::cli) async fn cluster(&self) -> Result<Cluster> {
+        let config = self.config().await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let url = config.cluster_url.to_string();
         let client = Client::try_from(config).context("cannot use this kubeconfig")?;
@@ -95,10 +117,7 @@ impl Cluster {
     }
 
     /// An object that must be there.
-    pub(super) async fn get<K>(&self, target: &Target) -> Result<K>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
-    {
+    pub(super) async fn get<K: Namespaced>(&self, target: &Target) -> Result<K> {
         let found = self.call(&format!("read {target}"), self.api::<K>().get_opt(&target.name)).await?;
         found.ok_or_else(|| {
             anyhow!("there is no {} {} in namespace {}", target.kind.kind(), target.name, self.namespace)
@@ -106,10 +125,7 @@ impl Cluster {
     }
 
     /// All objects of a kind in the verb's namespace; none if they may not be listed, or the kind is not served.
-    pub(super) async fn list_if_allowed<K>(&self) -> Vec<K>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
-    {
+    pub(super) async fn list_if_allowed<K: Namespaced>(&self) -> Vec<K> {
         let listed = self.call("list", self.api::<K>().list(&ListParams::default())).await;
         listed.map(|list| list.items).unwrap_or_default()
     }

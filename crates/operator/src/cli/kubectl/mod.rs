@@ -1,9 +1,20 @@
 //! `kubectl slipway`: the verbs for people, on the objects of a cluster.
 
 mod cluster;
+pub(super) mod inventory;
+mod live;
+pub(super) mod logs;
+pub(super) mod node_plan;
 mod paint;
+pub(super) mod power;
+pub(super) mod sel;
 mod target;
+pub(super) mod tree;
 pub(super) mod why;
+mod write;
+
+pub(super) use cluster::Reach;
+pub(super) use target::Target;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// The kinds that the verbs know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub(super) enum KindName {
+pub(in crate::cli) enum KindName {
     Node,
     ContainerService,
     Design,
@@ -14,7 +14,7 @@ pub(super) enum KindName {
 
 /// An object, by kind and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(in crate::cli) struct Target {
     pub kind: KindName,
     pub name: String,
 }
@@ -54,6 +54,14 @@ impl KindName {
             Self::ContainerService => "csvc",
             Self::Design => "dsn",
         }
+    }
+}
+
+impl Target {
+    /// An error unless it is of this kind.
+    pub(super) fn must_be(&self, kind: KindName) -> anyhow::Result<()> {
+        anyhow::ensure!(self.kind == kind, "{self} is no {}; write {}/NAME", kind.kind(), kind.short());
+        Ok(())
     }
 }
 

@@ -208,6 +208,7 @@ fn print_cause(out: &mut dyn Write, cause: &Link, now: Timestamp) -> io::Result<
     Ok(())
 }
 
+/// As every other time of an object is shown.
 fn seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

@@ -20,7 +20,6 @@ use slipway_plan::container_service::validate;
 use super::{Args, Planned, services};
 use crate::Error;
 use crate::cli::check::objects::Object;
-use crate::cli::run::config;
 use crate::container_service::act::Target;
 use crate::container_service::converge::{Hosts, observe};
 use crate::container_service::read::Reader;
@@ -38,13 +37,12 @@ pub(super) fn plan(args: &Args, objects: &[Object<'_>]) -> Result<Vec<Planned>> 
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(async {
-        let config = config(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
-        let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).context("cannot use this kubeconfig")?;
-        let installation = Installation::find(&client, &args.system_namespace).await?;
+        let cluster = args.reach.cluster().await?;
+        let client = cluster.client;
+        let installation = Installation::find(&client, &cluster.system_namespace).await?;
         let mut planned = Vec::new();
         for service in &services {
-            let namespace = service.namespace().unwrap_or_else(|| namespace.clone());
+            let namespace = service.namespace().unwrap_or_else(|| cluster.namespace.clone());
             planned.push(plan_one(&client, &installation, service, namespace).await?);
         }
         Ok(planned)

@@ -15,58 +15,44 @@ use slipway_plan::container_service::foresee::Foresight;
 use super::check;
 use super::check::objects::{Object, Sources};
 use super::input;
+use super::kubectl::{self, Format, Reach, Target};
 
 const EXAMPLES: &str = "\
 The plan goes to stdout, in the order in which its steps would be taken if all of them succeed; notes go to stderr.
-Exit code: 0 planned, 1 it cannot be planned, 2 a file cannot be read or the usage is wrong.
+Exit code: 0 planned, 1 it cannot be planned, 2 a file cannot be read or the usage is wrong, 3 the plan of node/NAME waits for an approval.
 
 Examples:
   slipway plan -f service.yaml
   slipway plan -f service.yaml --live
-  slipway plan -f manifests/ --live --context lab -o json | jq '.[].steps[].step'";
+  slipway plan -f manifests/ --live --context lab -o json | jq '.[].steps[].step'
+  slipway plan node/n20";
 
 /// Show what would happen: on empty hosts, or with --live on those of the cluster.
 ///
 /// Without --live no cluster is asked: the Nodes of the files are the hosts, or one host that stands for all. With --live
-/// the cluster's Nodes are looked at as they are now, with what they run. Nothing is changed in either case.
+/// the cluster's Nodes are looked at as they are now, with what they run. Nothing is changed in either case. With node/NAME in
+/// place of files: the plan that is in force for this Node, as the operator has it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
+    /// The Node whose plan in force is shown.
+    #[arg(value_name = "node/NAME", conflicts_with_all = ["files", "live"])]
+    target: Option<Target>,
+
     /// A file of objects, a directory of such files, or - for stdin. May be repeated.
-    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    #[arg(short, long = "filename", value_name = "FILE", required_unless_present = "target")]
     files: Vec<PathBuf>,
 
     /// Plan against the cluster's hosts as they are now.
     #[arg(long)]
     live: bool,
 
-    /// Namespace of objects that name none; with --live, by default that of the kubeconfig's context.
-    #[arg(short, long)]
-    namespace: Option<String>,
-
     /// How plans are printed.
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     output: Format,
 
-    /// Namespace of the installation's key.
-    #[arg(long, env = "POD_NAMESPACE", default_value = "slipway-system", requires = "live")]
-    system_namespace: String,
-
-    /// Path of a kubeconfig file.
-    #[arg(long, requires = "live")]
-    kubeconfig: Option<PathBuf>,
-
-    /// Context of the kubeconfig.
-    #[arg(long, requires = "live")]
-    context: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// One step a line.
-    Text,
-    Json,
-    Yaml,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 /// The plan of one object.
@@ -80,6 +66,9 @@ struct Planned {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> ExitCode {
+    if let Some(target) = &args.target {
+        return kubectl::node_plan::show(target, args.output, &args.reach);
+    }
     let inputs = match input::read_all(&args.files) {
         Ok(inputs) => inputs,
         Err(reason) => {

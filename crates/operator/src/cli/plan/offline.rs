@@ -34,7 +34,7 @@ pub(super) fn plan(args: &Args, objects: &[Object<'_>]) -> Result<Vec<Planned>> 
 }
 
 fn plan_one(args: &Args, service: &ContainerService, nodes: &[Node], sources: &Sources) -> Result<Planned> {
-    let namespace = service.namespace().or_else(|| args.namespace.clone()).unwrap_or_default();
+    let namespace = service.namespace().or_else(|| args.reach.namespace().map(str::to_owned)).unwrap_or_default();
     let name = service.name_any();
     let mut valid = valid(service, &namespace, sources).map_err(|findings| {
         let told: Vec<_> = findings.iter().map(ToString::to_string).collect();
