@@ -2,7 +2,7 @@
 //!
 //! Little is kept: a client that reads slowly holds the engines back, and one that is gone ends all of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,12 +219,7 @@ impl Reading {
             Some((None, HostState::Away { message, .. })) => return Err(format!("the host cannot be read: {message}")),
             _ => return Err("the host cannot be read: it is not connected".into()),
         };
-        let query = Query {
-            owner: self.owner.clone(),
-            images: BTreeSet::new(),
-            networks: BTreeSet::new(),
-            volumes: BTreeSet::new(),
-        };
+        let query = Query::owned(self.owner.clone());
         let host = engine.observe(&query).await.map_err(|error| format!("the host cannot be read: {error}"))?;
         let mut containers: Vec<_> = host
             .containers

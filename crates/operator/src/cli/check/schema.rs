@@ -113,7 +113,9 @@ fn drop_nulls(schema: &Value, value: &mut Value) {
         }
         Value::Array(items) => {
             if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| drop_nulls(schema, item));
+                for item in items {
+                    drop_nulls(schema, item);
+                }
             }
         }
         _ => {}
@@ -371,14 +373,14 @@ mod tests {
         Schemas::load().kinds.values().for_each(|kind| look(&kind.schema));
     }
 
-    fn findings(object: Value) -> Vec<(&'static str, String)> {
+    fn findings(object: &Value) -> Vec<(&'static str, String)> {
         let kind = object["kind"].as_str().unwrap();
-        Schemas::load().check(kind, &object).1.into_iter().map(|finding| (finding.code, finding.path)).collect()
+        Schemas::load().check(kind, object).1.into_iter().map(|finding| (finding.code, finding.path)).collect()
     }
 
     fn service(spec: &Value) -> Vec<(&'static str, String)> {
         findings(
-            json!({"apiVersion": "slipway.dev/v1alpha1", "kind": "ContainerService", "metadata": {"name": "a"}, "spec": spec}),
+            &json!({"apiVersion": "slipway.dev/v1alpha1", "kind": "ContainerService", "metadata": {"name": "a"}, "spec": spec}),
         )
     }
 
@@ -414,7 +416,7 @@ mod tests {
         assert_eq!(rule, one(RULE, "spec.placement"));
         assert_eq!(service(&json!({}))[0].0, RULE);
         let nameless = findings(
-            json!({"apiVersion": "slipway.dev/v1alpha1", "kind": "Node", "metadata": {"name": "Not Good"}, "spec": {}}),
+            &json!({"apiVersion": "slipway.dev/v1alpha1", "kind": "Node", "metadata": {"name": "Not Good"}, "spec": {}}),
         );
         assert!(nameless.contains(&(codes::INVALID_NAME, "metadata.name".into())), "{nameless:?}");
     }

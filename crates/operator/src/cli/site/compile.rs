@@ -93,25 +93,22 @@ fn compile(args: &Args) -> Result<ExitCode, Failure> {
             "nothing is printed, as something is wrong; --keep-going prints the rest".to_owned(),
         ));
     }
-    let text = match &args.node {
-        Some(wanted) => {
-            let wanted = node_name(wanted);
-            let model = compiler.node(wanted);
-            let missing = || Failure::Failed(not_there("Node", wanted, compiler.nodes().map(|node| &*node.name)));
-            written(&**model.ok_or_else(missing)?, args.output)?
-        }
-        None => {
-            let groups = compiler.groups().into_iter().map(|(name, nodes)| Group { name, nodes });
-            let compiled = Compiled {
-                design: name.rsplit('/').next().unwrap_or(name),
-                namespace: report.site.namespace(name),
-                hash: compiler.hash(),
-                site: compiler.site(),
-                groups: groups.collect(),
-                nodes: compiler.nodes().map(|node| &**node).collect(),
-            };
-            written(&compiled, args.output)?
-        }
+    let text = if let Some(wanted) = &args.node {
+        let wanted = node_name(wanted);
+        let model = compiler.node(wanted);
+        let missing = || Failure::Failed(not_there("Node", wanted, compiler.nodes().map(|node| &*node.name)));
+        written(&**model.ok_or_else(missing)?, args.output)?
+    } else {
+        let groups = compiler.groups().into_iter().map(|(name, nodes)| Group { name, nodes });
+        let site = Compiled {
+            design: name.rsplit('/').next().unwrap_or(name),
+            namespace: report.site.namespace(name),
+            hash: compiler.hash(),
+            site: compiler.site(),
+            groups: groups.collect(),
+            nodes: compiler.nodes().map(|node| &**node).collect(),
+        };
+        written(&site, args.output)?
     };
     print(&text)?;
     Ok(if has_errors { ExitCode::from(1) } else { ExitCode::SUCCESS })

@@ -272,10 +272,8 @@ fn summary(difference: &Difference) -> String {
     let destructive = difference.nodes.iter().filter(|node| node.change == Fate::Changed && node.destructive).count();
     let verb = |number: usize, one: &'static str, many: &'static str| if number == 1 { one } else { many };
     let changed = count(Fate::Changed);
-    let mut parts = vec![format!("{} {}", counted(changed, "Node"), verb(changed, "changes", "change"))];
-    if destructive > 0 {
-        parts[0] += &format!(", {destructive} of them destructively");
-    }
+    let how = if destructive > 0 { format!(", {destructive} of them destructively") } else { String::new() };
+    let mut parts = vec![format!("{} {}{how}", counted(changed, "Node"), verb(changed, "changes", "change"))];
     for (fate, word) in [(Fate::Added, "new"), (Fate::Removed, "gone")] {
         let number = count(fate);
         if number > 0 {

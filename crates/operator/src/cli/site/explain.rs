@@ -114,9 +114,12 @@ fn not_said(report: &Report, (design, compiler, node): (&str, &Compiler, &str), 
         let near = known.iter().map(String::as_str).chain([near]).collect::<Vec<_>>().join(".");
         format!("did you mean {near}?")
     });
-    let near = near.unwrap_or_else(|| match children.is_empty() {
-        true => "it has no parts".to_owned(),
-        false => format!("it has {}", listed(children.iter().copied())),
+    let near = near.unwrap_or_else(|| {
+        if children.is_empty() {
+            "it has no parts".to_owned()
+        } else {
+            format!("it has {}", listed(children.iter().copied()))
+        }
     });
     format!("{at} has no `{wanted:.100}`; {near}")
 }
