@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::{directory, sample_file, site, slipway};
 
 /// Generous: for debug builds on a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 const COMMANDS: &[&[&str]] =
     &[&["check"], &["compile"], &["graph"], &["explain", "n1"], &["compile", "--node", "n1"], &["import", "drydock"]];

@@ -24,7 +24,7 @@ pub fn slipway(directory: &Path, arguments: &[&str], stdin: &str) -> Ran {
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     Ran {
-        code: status.code().unwrap_or_else(|| panic!("{arguments:?} was killed: {status}")),
+        code: status.code().expect("it was killed"),
         out: String::from_utf8(stdout).unwrap(),
         err: String::from_utf8(stderr).unwrap(),
     }

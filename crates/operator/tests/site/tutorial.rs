@@ -2,6 +2,7 @@
 //!
 //! `SLIPWAY_UPDATE_DOCS=1` writes what they print into the page.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,22 +26,20 @@ fn carried_out(page: &str, directory: &Path) -> String {
     let mut lines = page.lines().peekable();
     let mut last = "";
     while let Some(line) = lines.next() {
-        out += &format!("{line}\n");
+        writeln!(out, "{line}").unwrap();
         match line {
             "```yaml" => {
                 let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
                 let name = last.strip_prefix('`').and_then(|name| name.strip_suffix("`:"));
-                let name =
-                    name.unwrap_or_else(|| panic!("no file name before the block that begins with {}", block[0]));
-                let path = directory.join(name);
+                let path = directory.join(name.expect("a line with the file's name before its block"));
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(path, block.join("\n") + "\n").unwrap();
-                out += &format!("{}\n```\n", block.join("\n"));
+                writeln!(out, "{}\n```", block.join("\n")).unwrap();
             }
             "```console" => {
                 for line in lines.by_ref().take_while(|line| *line != "```") {
                     if let Some(command) = line.strip_prefix("$ ") {
-                        out += &format!("{line}\n{}", run(directory, command));
+                        write!(out, "{line}\n{}", run(directory, command)).unwrap();
                     }
                 }
                 out += "```\n";
