@@ -49,6 +49,7 @@ const OTHER_WORDS: &[&str] = &[
     "EjectMedia",
     "Force",
     "ForceOff",
+    "Graceful",
     "GracefulRestart",
     "InsertMedia",
     "Login",
@@ -65,6 +66,20 @@ const OTHER_WORDS: &[&str] = &[
     "ShutDown",
     "Unknown",
     "VirtualMedia",
+    // How a token is shown, and who manages objects from a repository.
+    "Bearer",
+    "Flux",
+    "HelmRelease",
+    "Kustomization",
+    // Titles of an inventory.
+    "CPUs",
+    "Disks",
+    "Firmware",
+    "Memory",
+    "Model",
+    "NICs",
+    "Serial",
+    "Vendor",
     // The name of a rule; its code is DD1008.
     "Hugepages",
     // Words of YAML.

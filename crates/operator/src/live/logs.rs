@@ -261,9 +261,10 @@ impl Reading {
                             let (at, text) = (written.at, Some(written.text));
                             self.say(&Line { stream: Some(stream.into()), at, text, ..line.clone() }).await;
                         }
+                        // A host that was cut off may come back: then it is read on.
                         Err(error) => {
                             self.trouble(&line, &error).await;
-                            return (container.id, Progress::Failed);
+                            break;
                         }
                     }
                 }

@@ -1,14 +1,31 @@
 //! A Design: what is wrong with the site, then the group and the Node that hold its rollout up.
 
-use slipway_api::Design;
 use slipway_api::design::{FindingSeverity, GroupState};
+use slipway_api::{Design, Node};
 
-use super::facts::Facts;
+use super::facts::{Facts, face_of_design};
 use super::{Link, NextTry, State, head, operator};
 
+/// Reasons of a Node, or of a ContainerService on it, whose cause is in its Design.
+const REASONS: [&str; 4] = ["DesignInvalid", "DesignMissing", "DesignPending", "RolloutWaiting"];
+
+/// Whether a reason's cause is in a Design.
+pub(super) fn is_cause(reason: &str) -> bool {
+    REASONS.contains(&reason)
+}
+
+/// The chain of the Design that a Node belongs to; empty if it is not there, or has nothing to tell.
+pub(super) fn of_node(node: &Node, facts: &Facts) -> Vec<Link> {
+    let named = node.spec.design.design_ref.as_ref().map(|design| &design.name);
+    let design = facts.designs.iter().find(|design| named.is_some() && design.metadata.name.as_ref() == named);
+    let chain = design.map(links).unwrap_or_default();
+    // One that is well is no cause.
+    if chain.first().is_some_and(|link| link.state == State::Ready) { Vec::new() } else { chain }
+}
+
 /// The chain of a Design.
-pub(super) fn links(design: &Design, facts: &Facts) -> Vec<Link> {
-    let face = facts.subject.face();
+pub(super) fn links(design: &Design) -> Vec<Link> {
+    let face = face_of_design(design);
     let mut head = head(&face);
     operator::deletion(&face, &mut head);
     if head.state == State::Ready {

@@ -218,6 +218,13 @@ pub(super) fn face_of(node: &Node) -> Face<'_> {
     Face::of("node", &node.metadata, status.and_then(|status| status.observed_generation), conditions)
 }
 
+/// What a Design has of that.
+pub(super) fn face_of_design(design: &Design) -> Face<'_> {
+    let status = design.status.as_ref();
+    let conditions = status.map(|status| &*status.conditions).unwrap_or_default();
+    Face::of("dsn", &design.metadata, status.and_then(|status| status.observed_generation), conditions)
+}
+
 impl Subject {
     pub(super) fn face(&self) -> Face<'_> {
         match self {
@@ -227,11 +234,7 @@ impl Subject {
                 let conditions = status.map(|status| &*status.conditions).unwrap_or_default();
                 Face::of("csvc", &service.metadata, status.and_then(|status| status.observed_generation), conditions)
             }
-            Self::Design(design) => {
-                let status = design.status.as_ref();
-                let conditions = status.map(|status| &*status.conditions).unwrap_or_default();
-                Face::of("dsn", &design.metadata, status.and_then(|status| status.observed_generation), conditions)
-            }
+            Self::Design(design) => face_of_design(design),
         }
     }
 }

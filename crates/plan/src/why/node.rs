@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use slipway_api::{Node, NodeStatus};
 
 use super::facts::{Facts, face_of, of_bmc, of_docker};
-use super::{Link, NextTry, State, head, missing};
+use super::{Link, NextTry, State, design, head, missing};
 use crate::cadence;
 
 /// Reasons of the BMC half that say nothing of a BMC that is away, though it may be.
@@ -31,6 +31,7 @@ pub(super) fn links(node: &Node, facts: &Facts) -> Vec<Link> {
         Blame::Docker => docker(node, &status, &head, facts),
         Blame::Plan => plan(node, &status, facts),
         Blame::Spec => missing(facts, &[of_bmc(node), of_docker(node)].concat()).into_iter().collect(),
+        Blame::Design => design::of_node(node, facts),
         Blame::Command | Blame::Itself => Vec::new(),
     };
     if let Some(first) = deeper.first() {
@@ -65,6 +66,8 @@ enum Blame {
     Docker,
     /// Its plan waits for an approval.
     Plan,
+    /// Its Design is not as it should be, or lets it wait.
+    Design,
     /// A command is under way.
     Command,
     /// Something that the spec names is not there.
@@ -77,6 +80,7 @@ fn blame(status: &NodeStatus, head: &Link) -> Blame {
     let bmc_away = status.bmc.as_ref().is_some_and(|bmc| bmc.unreachable_since.is_some());
     match &*head.reason {
         "ApprovalNeeded" => Blame::Plan,
+        reason if design::is_cause(reason) => Blame::Design,
         reason if OF_THE_PLAN.contains(&reason) => Blame::Itself,
         _ if bmc_away => Blame::Bmc,
         _ if status.unreachable_since.is_some() => Blame::Docker,

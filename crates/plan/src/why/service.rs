@@ -5,7 +5,7 @@ use slipway_api::container_service::Unhealthy;
 use slipway_api::{ContainerService, Node};
 
 use super::facts::{Facts, references, selects};
-use super::{Link, NextTry, State, Subject, head, missing, node, operator};
+use super::{Link, NextTry, State, Subject, design, head, missing, node, operator};
 use crate::cadence;
 
 /// Reasons that say that a host, not a container, is the cause.
@@ -25,6 +25,10 @@ pub(super) fn links(service: &ContainerService, facts: &Facts) -> (Vec<Link>, Ve
     let mut chain = Vec::new();
     if let Some(link) = missing(facts, &references(&Subject::ContainerService(Box::new(service.clone())))) {
         chain.push(link);
+    } else if design::is_cause(&head.reason) {
+        let nodes = facts.nodes.iter().filter(|node| selects(service, node));
+        chain
+            .extend(nodes.map(|node| design::of_node(node, facts)).find(|links| !links.is_empty()).unwrap_or_default());
     } else if let Some(host) = cause(&head, container, &sick) {
         chain.extend(node::links(host, facts));
     } else if let Some(container) = container {

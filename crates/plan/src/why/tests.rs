@@ -369,6 +369,30 @@ fn a_designs_first_error_is_its_cause() {
 }
 
 #[test]
+fn a_node_that_waits_for_its_turn_is_led_to_the_group_that_holds_it_up() {
+    let mut waiting =
+        node("n20", ready("False", "RolloutWaiting", "group compute waits for control", "10:00:00"), json!({}));
+    waiting.spec.design.design_ref = Some(slipway_api::refs::LocalRef { name: "lab".into() });
+    let design = |conditions: Value| -> Design {
+        let groups = json!([{"name": "control", "state": "Failed", "nodes": 3, "ready": 2, "failed": 1, "message": "c3 failed"}]);
+        let status = json!({"observedGeneration": 1, "conditions": conditions, "groups": groups});
+        serde_json::from_value(json!({"metadata": meta("lab"), "spec": {}, "status": status})).unwrap()
+    };
+    let of = |conditions: Value| {
+        let facts = facts(Subject::Node(Box::new(waiting.clone())), Vec::new(), &[]);
+        why(&Facts { designs: vec![design(conditions)], ..facts })
+    };
+    let failed = of(ready("Stalled", "RolloutFailed", "group control failed", "10:00:00"));
+    assert_eq!(objects(&failed), ["node/n20", "dsn/lab", "group control"]);
+    assert!(cause(&failed).message.contains("c3 failed") && cause(&failed).to_do.contains("rollout retry"));
+    assert_eq!(
+        objects(&of(ready("True", "Compiled", "", "10:00:00"))),
+        ["node/n20"],
+        "a Design that is well is no cause"
+    );
+}
+
+#[test]
 fn a_kind_that_is_not_served_says_how_to_install_it() {
     let answer = not_served("node/n20", "ns", "nodes");
     assert_eq!(objects(&answer), ["node/n20", "crd/nodes.slipway.dev"]);

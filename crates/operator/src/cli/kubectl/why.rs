@@ -83,7 +83,7 @@ async fn subject(cluster: &Cluster, target: &Target) -> Result<Subject> {
 /// What the answer is made of. What may not be read is left out, and is no proof of anything.
 async fn facts(cluster: &Cluster, subject: Subject) -> Facts {
     let (nodes, designs) = match &subject {
-        Subject::Node(_) => (Vec::new(), Vec::new()),
+        Subject::Node(_) => (Vec::new(), cluster.list_if_allowed::<Design>().await),
         Subject::ContainerService(_) | Subject::Design(_) => {
             tokio::join!(cluster.list_if_allowed::<Node>(), cluster.list_if_allowed::<Design>())
         }
