@@ -134,6 +134,10 @@ pub struct NodeSpec {
     {
         "rule": "!has(self.minimumSuite) || self.address.startsWith('ipmi://')",
         "message": "minimumSuite is allowed with ipmi:// only"
+    },
+    {
+        "rule": "!has(self.rotate) || has(self.credentials)",
+        "message": "rotate changes the password of credentials; it is allowed with them only"
     }
 ]))]
 pub struct BmcEndpoint {
@@ -154,6 +158,23 @@ pub struct BmcEndpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = [3, 17]))]
     pub minimum_suite: Option<u8>,
+
+    /// Change the password of the account that `credentials` names, once for each new value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate: Option<Rotate>,
+}
+
+/// A request to change the password of a BMC's account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rotate {
+    /// Any text that differs from the last request; the time is customary.
+    #[schemars(length(min = 1, max = 64))]
+    pub requested_at: String,
+
+    /// Secret with the new `password`. With `username` (the same account), and `kg` if there is one, it can take the place of
+    /// `credentials.secretRef` afterwards. Slipway writes neither Secret.
+    pub secret_ref: LocalRef,
 }
 
 /// Who we are to a BMC.
@@ -468,9 +489,37 @@ pub struct BmcStatus {
     /// The credentials that were tried last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<LoginStatus>,
+    /// The change of the password that `spec.bmc.rotate` asked for; absent once `credentials` name the password in force and `rotate` is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationStatus>,
     /// Since when the BMC cannot be used (RFC 3339); absent while it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreachable_since: Option<String>,
+}
+
+/// A change of a BMC's password.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RotationStatus {
+    /// The `rotate.requestedAt` that this is about.
+    pub requested_at: String,
+    /// Name of the Secret with the new password.
+    pub secret: String,
+    /// The BMC has taken a login with the new password: Slipway logs in with it from then on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_force: bool,
+    /// Why it was given up: the old password is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+    /// UID and version of the Secret of `credentials` when the password in it was replaced.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub replaced: String,
+    /// How often the change was sent; counted before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sent: u8,
+    /// Tries of the new password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginStatus>,
 }
 
 /// Credentials that were tried.
@@ -482,6 +531,9 @@ pub struct LoginStatus {
     /// How often they were tried without being taken; counted before each try. 0: they were taken.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tries: u8,
+    /// The BMC refused them while `rotate` names others, which are tried instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 /// What is being done, or waits for an approval.
@@ -504,11 +556,12 @@ pub struct PlanStatus {
 
 /// A command that is under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(clippy::struct_excessive_bools)] // Each may be true beside the others.
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
     /// The command, e.g. `PowerOn`.
     pub command: String,
-    /// What it is for: `Power`, `Reboot`, `Boot` or `VirtualMedia`.
+    /// What it is for: `Power`, `Reboot`, `Boot`, `VirtualMedia` or `Rotation`.
     pub purpose: String,
     /// What of the spec it is to meet: the boot device, the request, the image.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -526,6 +579,9 @@ pub struct Operation {
     /// The BMC refused it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
+    /// The BMC took it, and nothing came of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignored: bool,
     /// Nobody knows whether it was carried out, and nothing tells: it is not sent again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_doubt: bool,
@@ -544,6 +600,15 @@ pub struct RestartEvidence {
     /// The newest entry of the event log that tells of power or of a start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_event: Option<String>,
+    /// Why the power last changed, in the BMC's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_event: Option<String>,
+    /// For how many minutes the host has been on in its life, as the BMC counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes_on: Option<u64>,
+    /// The steps of that count, in minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes_step: Option<u64>,
 }
 
 /// What of the spec has been done.

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -11,13 +11,16 @@ use slipway_api::node_inventory::{Firmware, NodeInventorySpec};
 use slipway_ipmi::commands::app::{DeviceId, GetDeviceId, GetSystemGuid};
 use slipway_ipmi::commands::boot::{self, BootFlags};
 use slipway_ipmi::commands::channel::GetChannelAuthenticationCapabilities;
-use slipway_ipmi::commands::chassis::{ChassisControl, ChassisStatus, GetChassisStatus, GetSystemRestartCause};
+use slipway_ipmi::commands::chassis::{
+    ChassisControl, ChassisStatus, GetChassisStatus, GetPohCounter, GetSystemRestartCause,
+};
 use slipway_ipmi::commands::events::Severity;
 use slipway_ipmi::commands::fru::FruInventory;
 use slipway_ipmi::commands::sdr::{GetSdrRepositoryInfo, Record, SdrRepositoryInfo};
 use slipway_ipmi::commands::sel::{self, GetSelEntry, SelTime};
 use slipway_ipmi::commands::sensor;
 use slipway_ipmi::{CipherSuite, Client, CompletionCode, Config, Credentials, Error, Privilege, Step};
+use slipway_plan::node::bmc::evidence::NO_EVENT;
 use slipway_plan::node::bmc::{
     BmcObserved, Boot, BootDevice, BootMode, BootOverride, Command, Evidence, Health, HealthLevel, Identity, Look,
     Persistence, PowerState, Security, SelEntry, Sensor,
@@ -30,12 +33,19 @@ use crate::reason::Reason;
 
 /// Deadline of a look or a command.
 const LOOK: Duration = Duration::from_secs(30);
-/// Deadline of what takes many commands.
-const INVENTORY: Duration = Duration::from_mins(1);
+/// Deadline of what takes several commands: there are BMCs that take 10 s for each. A login takes four or five.
+const LONG: Duration = Duration::from_mins(1);
 /// Longest text of a BMC that goes on, in characters.
 const MAX_TEXT: usize = 128;
 /// The id by which Get SEL Entry gives the newest one (IPMI 2.0 §31.5).
 const NEWEST: u16 = 0xffff;
+/// So many of the newest entries are looked through for one of power or of a start.
+const POWER_EVENTS: u16 = 8;
+/// A BMC that takes longer for a command is spared what is not needed.
+const SLOW: Duration = Duration::from_secs(2);
+/// Types of sensors whose events tell of power or of a start (IPMI 2.0 Table 42-3): power unit, system event, system boot, boot error,
+/// operating system boot and stop, ACPI power state.
+const OF_POWER: [u8; 7] = [0x09, 0x12, 0x1d, 0x1e, 0x1f, 0x20, 0x22];
 
 /// A BMC that speaks IPMI.
 pub struct Ipmi {
@@ -45,7 +55,12 @@ pub struct Ipmi {
     username: String,
     /// The sensors, as long as the BMC says that they are the same.
     sensors: Mutex<Option<(SdrRepositoryInfo, Vec<Record>)>>,
+    /// The newest entry of the event log, and the newest that tells of power, as they were.
+    log: Mutex<Option<(SelMark, String)>>,
 }
+
+/// What names an entry of the event log: its id, and when it was made, as ids are used again.
+type SelMark = (u16, u32);
 
 /// Whether a BMC with IPMI 2.0 answers there, asked without credentials.
 pub async fn reach(host: &str, port: u16) -> Result<(), DriverError> {
@@ -75,8 +90,8 @@ impl Ipmi {
         config.minimum_suite =
             CipherSuite::from_id(minimum_suite).ok_or_else(|| invalid(&"the lowest cipher suite is 3 or 17"))?;
         let client = Client::new(resolve(host, port).await?, config);
-        within(LOOK, &at, client.open()).await?;
-        Ok(Self { client, at, username: login.username.clone(), sensors: Mutex::default() })
+        within(LONG, &at, client.open()).await?;
+        Ok(Self { client, at, username: login.username.clone(), sensors: Mutex::default(), log: Mutex::default() })
     }
 
     async fn look(&self, look: Look) -> Result<BmcObserved, Error> {
@@ -88,7 +103,7 @@ impl Ipmi {
         };
         let evidence = match look {
             Look::Brief => Evidence::default(),
-            Look::Evidence => self.evidence().await?,
+            Look::Evidence => self.evidence(&status).await?,
         };
         let suite = self.client.suite().await.map_or(0, CipherSuite::id);
         Ok(BmcObserved {
@@ -101,14 +116,54 @@ impl Ipmi {
         })
     }
 
-    async fn evidence(&self) -> Result<Evidence, Error> {
+    async fn evidence(&self, status: &ChassisStatus) -> Result<Evidence, Error> {
         let cause = answered(self.client.run(&GetSystemRestartCause).await)?;
-        let newest = answered(self.client.run(&GetSelEntry { id: NEWEST }).await)?;
+        let count = answered(self.client.run(&GetPohCounter).await)?.filter(|count| count.minutes_per_count > 0);
         Ok(Evidence {
             last_restart: None,
             restart_cause: cause.map(|cause| cause.to_string()),
-            newest_event: newest.map(|(_, entry)| format!("{} at {}", entry.id, entry.time.map_or(0, |time| time.0))),
+            newest_event: self.newest_power_event().await?,
+            power_event: Some(power_event(status).to_owned()),
+            minutes_on: count.map(|count| count.minutes()),
+            minutes_step: count.map(|count| count.minutes_per_count.into()),
         })
+    }
+
+    /// The newest entry of the event log that tells of power or of a start; `None` if there is no log. Other entries, of
+    /// temperatures say, tell nothing of a restart.
+    async fn newest_power_event(&self) -> Result<Option<String>, Error> {
+        let began = Instant::now();
+        let mut entry = match self.client.run(&GetSelEntry { id: NEWEST }).await {
+            Ok((_, entry)) => entry,
+            Err(Error::Completion { code: CompletionCode::NOT_PRESENT, .. }) => return Ok(Some(NO_EVENT.into())),
+            Err(Error::Completion { .. } | Error::Malformed { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let newest = mark(&entry);
+        let mut log = self.log.lock().await;
+        if let Some((_, event)) = log.as_ref().filter(|(known, _)| *known == newest) {
+            return Ok(Some(event.clone()));
+        }
+        let mut found = None;
+        // Numbers mostly go up by one. Of a BMC that takes seconds for each, one is enough.
+        for older in 1..=POWER_EVENTS {
+            if entry.event.is_some_and(|event| OF_POWER.contains(&event.sensor_type)) {
+                let (id, time) = mark(&entry);
+                found = Some(format!("{id} at {time}"));
+            }
+            let Some(id) = newest.0.checked_sub(older).filter(|id| *id > 0 && found.is_none()) else { break };
+            if began.elapsed() > SLOW {
+                break;
+            }
+            match answered(self.client.run(&GetSelEntry { id }).await)? {
+                Some((_, next)) => entry = next,
+                None => break,
+            }
+        }
+        let before = log.take().map(|(_, event)| event);
+        let event = found.or(before).unwrap_or_else(|| NO_EVENT.into());
+        *log = Some((newest, event.clone()));
+        Ok(Some(event))
     }
 
     async fn sensors(&self) -> Result<Vec<sensor::Sensor>, Error> {
@@ -167,6 +222,7 @@ impl Ipmi {
                 return unsupported("IPMI has no graceful restart: shut down, then power on");
             }
             Command::InsertMedia { .. } | Command::EjectMedia => return unsupported("IPMI has no virtual media"),
+            Command::SetPassword { .. } => return unsupported("a password is set by its own call"),
         };
         self.commanded(self.client.run(&control).await)
     }
@@ -207,7 +263,8 @@ impl Ipmi {
 #[async_trait]
 impl Bmc for Ipmi {
     async fn observe(&self, look: Look) -> Result<BmcObserved, DriverError> {
-        within(LOOK, &self.at, self.look(look)).await
+        let deadline = if look == Look::Evidence { LONG } else { LOOK };
+        within(deadline, &self.at, self.look(look)).await
     }
 
     async fn execute(&self, command: &Command) -> Result<(), CommandError> {
@@ -216,11 +273,11 @@ impl Bmc for Ipmi {
     }
 
     async fn identity(&self) -> Result<Identity, DriverError> {
-        within(LOOK, &self.at, self.identify()).await.map(|(identity, _)| identity)
+        within(LONG, &self.at, self.identify()).await.map(|(identity, _)| identity)
     }
 
     async fn inventory(&self) -> Result<NodeInventorySpec, DriverError> {
-        let (identity, device) = within(INVENTORY, &self.at, self.identify()).await?;
+        let (identity, device) = within(LONG, &self.at, self.identify()).await?;
         Ok(NodeInventorySpec {
             vendor: identity.vendor,
             model: identity.model,
@@ -232,11 +289,11 @@ impl Bmc for Ipmi {
     }
 
     async fn health(&self) -> Result<Health, DriverError> {
-        within(INVENTORY, &self.at, self.health_now()).await
+        within(LONG, &self.at, self.health_now()).await
     }
 
     async fn sel(&self, most: usize) -> Result<Vec<SelEntry>, DriverError> {
-        let entries = within(INVENTORY, &self.at, self.client.newest_sel(most)).await?;
+        let entries = within(LONG, &self.at, self.client.newest_sel(most)).await?;
         Ok(entries.iter().rev().map(sel_entry).collect())
     }
 
@@ -304,6 +361,7 @@ fn completion(code: CompletionCode) -> Reason {
         CompletionCode::INVALID_COMMAND | CompletionCode::INVALID_FOR_LUN | CompletionCode::SUBFUNCTION_DISABLED => {
             reasons::UNSUPPORTED
         }
+        CompletionCode::NOT_IN_PRESENT_STATE => reasons::CHANGED,
         CompletionCode::TIMEOUT => reasons::BUSY,
         CompletionCode::UNSPECIFIED => reasons::FAILED,
         code if code.is_transient() => reasons::BUSY,
@@ -344,6 +402,23 @@ fn device_of(device: BootDevice) -> Option<boot::BootDevice> {
         BootDevice::Cd => Some(boot::BootDevice::Cd),
         BootDevice::BiosSetup => Some(boot::BootDevice::Setup),
         BootDevice::UefiHttp | BootDevice::Other => None,
+    }
+}
+
+fn mark(entry: &sel::SelEntry) -> SelMark {
+    (entry.id, entry.time.map_or(0, |time| time.0))
+}
+
+/// Why the power last changed, as Get Chassis Status tells (IPMI 2.0 §28.2, "Last Power Event").
+fn power_event(status: &ChassisStatus) -> &'static str {
+    if status.on_by_command {
+        "on by command"
+    } else if status.ac_failed {
+        "mains power failed"
+    } else if status.power_overload || status.interlock || status.power_fault {
+        "off by a fault"
+    } else {
+        "not by command"
     }
 }
 

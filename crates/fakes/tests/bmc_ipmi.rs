@@ -16,9 +16,12 @@ use slipway_fakes::bmc::{
 use slipway_ipmi::commands::app::{GetDeviceId, GetSystemGuid};
 use slipway_ipmi::commands::boot::{BootDevice, BootFlags};
 use slipway_ipmi::commands::channel::GetChannelAuthenticationCapabilities;
-use slipway_ipmi::commands::chassis::{ChassisControl, ChassisIdentify, GetChassisStatus, GetSystemRestartCause};
+use slipway_ipmi::commands::chassis::{
+    ChassisControl, ChassisIdentify, GetChassisStatus, GetPohCounter, GetSystemRestartCause,
+};
 use slipway_ipmi::commands::sdr::Record;
 use slipway_ipmi::commands::sensor::Sensor;
+use slipway_ipmi::commands::user::{PasswordOperation, PasswordSize, SetUserPassword};
 use slipway_ipmi::{CipherSuite, Client, Config, Credentials, Error, Password, Patience, Privilege, RakpStatus, Step};
 use tokio::time::{Instant, timeout};
 
@@ -260,9 +263,13 @@ async fn users_and_passwords() {
     let users = client.users().await.unwrap();
     let admin = users.iter().find(|user| user.name == "admin").unwrap();
     assert_eq!((admin.id, admin.access.privilege), (2, Some(Privilege::Administrator)));
-    // It is stored with 16 bytes, and the client speaks of 20.
-    let error = client.test_password(2, Password::new("secret").unwrap()).await.unwrap_err();
-    assert_says(&error, Step::Command("Set User Password"), "stored with 16 bytes");
+    // With whichever size it is stored.
+    for size in [PasswordSize::Sixteen, PasswordSize::Twenty] {
+        let operation = PasswordOperation::Set(Password::new("secret").unwrap());
+        client.run(&SetUserPassword { user: 2, operation, size }).await.unwrap();
+        assert!(client.test_password(2, Password::new("secret").unwrap()).await.unwrap(), "{size:?}");
+        assert!(!client.test_password(2, Password::new("secret and much more").unwrap()).await.unwrap(), "{size:?}");
+    }
     for password in ["short", "a secret of 20 bytes"] {
         client.set_password(2, Password::new(password).unwrap()).await.unwrap();
         assert!(bmc.has_password("admin", password));
@@ -271,6 +278,27 @@ async fn users_and_passwords() {
         assert!(client.test_password(2, Password::new(password).unwrap()).await.unwrap());
         assert!(!client.test_password(2, Password::new("other").unwrap()).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn a_change_of_the_password_whose_answer_is_lost_is_not_followed_by_a_login_with_the_old_one() {
+    let bmc = bmc().await;
+    let client = client(&bmc);
+    client.users().await.unwrap();
+    bmc.inject(Fault::at(Call::Command(0x06, 0x47), Effect::LoseReply));
+    let error = client.set_password(2, Password::new("another").unwrap()).await.unwrap_err();
+    assert!(error.is_maybe_delivered(), "{error}");
+    assert!(bmc.has_password("admin", "another"));
+    let logins = bmc.seen().iter().filter(|seen| seen.call == Call::Rakp1).count();
+    assert_eq!((bmc.done(0x06, 0x47).len(), logins), (1, 1));
+}
+
+#[tokio::test]
+async fn the_count_of_hours_is_told() {
+    let bmc = bmc().await;
+    bmc.machine().ask(PowerAction::On, Cause::Button).unwrap();
+    bmc.machine().advance(Duration::from_hours(5));
+    assert_eq!(client(&bmc).run(&GetPohCounter).await.unwrap().minutes(), 300);
 }
 
 #[tokio::test]

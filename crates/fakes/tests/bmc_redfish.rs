@@ -211,6 +211,42 @@ async fn a_password_is_changed_and_the_new_one_logs_in() {
 }
 
 #[tokio::test]
+async fn a_bmc_that_wants_a_new_password_first_gets_it() {
+    for flavour in Flavour::ALL {
+        let fake = fake(flavour).await;
+        fake.has(Bug::WantsNewPassword);
+        fake.has(Bug::PasswordEndsSessions);
+        // The login is good; nothing else is.
+        let bmc = log_in(&fake).await;
+        let error = bmc.observe(Look::Brief).await.unwrap_err();
+        assert_eq!(error.reason(), reasons::PASSWORD_CHANGE_REQUIRED.word, "{flavour:?} {error}");
+        bmc.set_password(&Password::new("another-456")).await.unwrap();
+        bmc.observe(Look::Brief).await.unwrap();
+        assert_eq!(fake.denials(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_power_cycle_that_a_bmc_does_not_offer_is_off_and_on() {
+    for (flavour, sent) in [(Flavour::Idrac, &["PowerCycle"][..]), (Flavour::Ilo, &["ForceOff", "On"])] {
+        let fake = fake(flavour).await;
+        turn_on(&fake);
+        let bmc = log_in(&fake).await;
+        bmc.execute(&Command::PowerCycle).await.unwrap();
+        assert_eq!(resets(&fake), sent, "{flavour:?}");
+        fake.machine().until_power(Power::On).await;
+        assert_eq!(fake.machine().boots().len(), 2);
+    }
+    // It does not go off: nothing more is sent, and what came of it is not known.
+    let fake = fake(Flavour::Ilo).await;
+    turn_on(&fake);
+    let bmc = log_in(&fake).await;
+    fake.machine().set_stuck(true);
+    let error = bmc.execute(&Command::PowerCycle).await.unwrap_err();
+    assert_eq!((outcome(&error).1, resets(&fake)), (Delivered::Maybe, vec!["ForceOff".to_owned()]));
+}
+
+#[tokio::test]
 async fn a_quiet_look_is_at_most_two_requests_and_none_of_them_a_login() {
     for flavour in Flavour::ALL {
         let fake = fake(flavour).await;
@@ -231,9 +267,7 @@ async fn only_resets_that_the_bmc_offers_are_sent_each_once() {
         (Flavour::Idrac, ShutDown, Some("GracefulShutdown")),
         (Flavour::Idrac, GracefulRestart, None),
         (Flavour::Idrac, PowerCycle, Some("PowerCycle")),
-        (Flavour::Ilo, PowerCycle, None),
         (Flavour::Ilo, GracefulRestart, Some("GracefulRestart")),
-        (Flavour::Supermicro, PowerCycle, None),
         (Flavour::Supermicro, Reset, Some("ForceRestart")),
         (Flavour::OpenBmc, ForceOff, Some("ForceOff")),
     ];

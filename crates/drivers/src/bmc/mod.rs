@@ -16,8 +16,8 @@ pub use factory::Factory;
 
 use crate::{Class, DriverError};
 
-/// A session with a BMC. Callers send one call at a time. Every call has a deadline of its own (30 s at most for a look, 60 s
-/// for an inventory), logs in again by itself when the BMC forgot the session, and repeats reads only, never a command.
+/// A session with a BMC. Callers send one call at a time. Every call has a deadline of its own (30 s for a brief look,
+/// 60 s for more), logs in again by itself when the BMC forgot the session, and repeats reads only, never a command.
 /// What a BMC says is a stranger's: texts are bounded (128 characters) and printable, lists bounded.
 #[async_trait]
 pub trait Bmc: Send + Sync {

@@ -36,6 +36,8 @@ reasons! {
     CREDENTIALS_REFUSED = "BmcCredentialsRefused": Denied;
     /// The account may not do this.
     PRIVILEGE_MISSING = "BmcPrivilegeMissing": Denied;
+    /// The BMC takes the login, and nothing else before the password is changed.
+    PASSWORD_CHANGE_REQUIRED = "BmcPasswordChangeRequired": Denied;
     /// The BMC has locked the account.
     ACCOUNT_LOCKED = "BmcAccountLocked": Denied;
     /// The BMC has no cipher suite that may be used.

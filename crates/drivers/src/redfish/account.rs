@@ -20,7 +20,21 @@ pub(super) async fn set_password(client: &mut Client, new: &Password) -> Result<
     Ok(())
 }
 
+/// The account. A BMC that wants another password first shows that account alone, and names it in its refusal (DSP0266,
+/// "Password change required").
 async fn own(client: &mut Client) -> Result<Resource, Failure> {
+    match find(client).await {
+        Err(Failure::Refused(refusal)) if refusal.reason() == reasons::PASSWORD_CHANGE_REQUIRED => {
+            match &refusal.account {
+                Some(account) => client.get(account).await,
+                None => Err(Failure::Refused(refusal)),
+            }
+        }
+        found => found,
+    }
+}
+
+async fn find(client: &mut Client) -> Result<Resource, Failure> {
     let name = client.username().to_owned();
     let missing = |what: &str| Failure::from(reasons::UNSUPPORTED.error(format!("this BMC shows no {what}")));
     let service = client.root().await?.accounts.ok_or_else(|| missing("accounts"))?;
@@ -31,6 +45,9 @@ async fn own(client: &mut Client) -> Result<Resource, Failure> {
         // Accounts of others may be hidden from this one.
         let account = match client.get(&account).await {
             Ok(account) => account,
+            Err(Failure::Refused(refusal)) if refusal.reason() == reasons::PASSWORD_CHANGE_REQUIRED => {
+                return Err(Failure::Refused(refusal));
+            }
             Err(failure) if failure.status().is_some_and(|status| matches!(status, 400..=499)) => continue,
             Err(failure) => return Err(failure),
         };

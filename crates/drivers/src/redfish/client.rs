@@ -106,6 +106,15 @@ impl Client {
         self.until = Instant::now() + time;
     }
 
+    /// Waits, unless the time is up by then.
+    pub(super) async fn pause(&self, time: Duration) -> Result<(), Failure> {
+        if Instant::now() + time >= self.until {
+            return Err(reasons::TIMED_OUT.error(format!("{} takes too long", self.wire.peer())).into());
+        }
+        sleep(time).await;
+        Ok(())
+    }
+
     /// The service root, read once.
     pub(super) async fn root(&mut self) -> Result<Root, Failure> {
         if let Some(root) = &self.root {
@@ -345,6 +354,8 @@ impl Client {
         match answer.status {
             200..=299 => self.access = granted(&answer),
             404 | 405 | 501 => self.access = Access::Basic,
+            // The password is right, and without a session it can be changed all the same.
+            403 if refusal().reason() == reasons::PASSWORD_CHANGE_REQUIRED => self.access = Access::Basic,
             400 | 401 | 403 if refusal().reason() != reasons::SESSIONS_FULL => {
                 let refusal = refusal();
                 return Err(self.deny(&refusal).into());

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use serde_json::Value;
 
-use super::json::{elements, text};
+use super::json::{Path, elements, path, text};
 use super::wire::{Answer, Lost};
 use crate::DriverError;
 use crate::bmc::{CommandError, Delivered, reasons};
@@ -37,6 +37,8 @@ pub(super) struct Refusal {
     pub(super) ids: Vec<String>,
     /// Its own words, bounded and printable, without secrets.
     pub(super) words: String,
+    /// The account whose password must be changed first, if it says so.
+    pub(super) account: Option<Path>,
     /// After how many seconds it wants to be asked again.
     pub(super) retry_after: Option<u64>,
     /// It may have been done all the same: a BMC that failed over it does not tell.
@@ -75,7 +77,9 @@ impl Refusal {
         let ids: Vec<String> = ids.map(|id| id.rsplit('.').next().unwrap_or_default().to_owned()).collect();
         let words = messages.iter().filter_map(|message| said(message));
         let words = words.chain(said_alone(body)).collect::<Vec<_>>().join(" ");
-        Self { ids, words: printable(&words, MAX_WORDS), ..Self::default() }
+        let of_account = |message: &&&Value| id(*message).is_some_and(|id| id.ends_with(".PasswordChangeRequired"));
+        let account = messages.iter().find(of_account).and_then(|message| path(message, "/MessageArgs/0"));
+        Self { ids, words: printable(&words, MAX_WORDS), account, ..Self::default() }
     }
 
     pub(super) fn says(&self, id: &str) -> bool {
@@ -121,6 +125,7 @@ const KNOWN: &[(&str, Reason)] = &[
     ("CreateLimitReachedForResource", reasons::SESSIONS_FULL),
     // iDRAC: "The maximum number of user sessions is reached" (bb-Ricardo/check_redfish issue 89).
     ("RAC0218", reasons::SESSIONS_FULL),
+    ("PasswordChangeRequired", reasons::PASSWORD_CHANGE_REQUIRED),
     ("InsufficientPrivilege", reasons::PRIVILEGE_MISSING),
     ("ServiceTemporarilyUnavailable", reasons::BUSY),
     ("ServiceShuttingDown", reasons::BUSY),
@@ -194,6 +199,12 @@ impl Failure {
             Self::Lost(lost) => lost.delivered,
         };
         CommandError { error: self.of(what), delivered }
+    }
+
+    /// As the failure of something of which a part was done.
+    pub(super) fn in_doubt(self, done: &str) -> Self {
+        let error = self.of(done);
+        Self::Lost(Lost { error, delivered: Delivered::Maybe })
     }
 
     /// The status, if the BMC answered.

@@ -27,7 +27,7 @@ use slipway_plan::node::bmc::{BmcObserved, Command, Evidence, Health, Identity, 
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::DriverError;
-use crate::bmc::{Bmc, CommandError, Login, Password, Trust};
+use crate::bmc::{Bmc, CommandError, Login, Password, Trust, reasons};
 use client::Client;
 use errors::Failure;
 use tree::Tree;
@@ -58,9 +58,14 @@ pub async fn connect(
     let client = Client::new(url, trust, login)?;
     let redfish = Redfish { state: Mutex::new(State { client, system: system.map(str::to_owned), tree: None }) };
     let mut state = redfish.within(LONG).await;
-    if let Err(failure) = state.tree().await {
-        state.leave().await;
-        return Err(failure.of("cannot log in"));
+    match state.tree().await {
+        // The login is good, and its password can be changed.
+        Err(Failure::Refused(refusal)) if refusal.reason() == reasons::PASSWORD_CHANGE_REQUIRED => {}
+        Err(failure) => {
+            state.leave().await;
+            return Err(failure.of("cannot log in"));
+        }
+        Ok(_) => {}
     }
     drop(state);
     Ok(Arc::new(redfish))
@@ -148,6 +153,7 @@ impl State {
             Command::ClearBoot => boot::clear(&mut self.client, &tree).await,
             Command::InsertMedia { image } => media::insert(&mut self.client, &tree, image).await,
             Command::EjectMedia => media::eject(&mut self.client, &tree).await,
+            Command::SetPassword { .. } => Err(reasons::UNSUPPORTED.error("a password is set by its own call").into()),
             Command::PowerOn
             | Command::ShutDown
             | Command::ForceOff

@@ -1,5 +1,7 @@
 //! Power: what it is, and `ComputerSystem.Reset` with the values that the BMC itself offers.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use slipway_plan::node::bmc::{Command, PowerState};
 
@@ -9,6 +11,10 @@ use super::json::{Path, Resource, elements, path, text, texts};
 use super::tree::{Tree, unsupported};
 
 const ACTION: &str = "/Actions/#ComputerSystem.Reset";
+/// What a power cycle is made of where the BMC has none.
+const OFF_AND_ON: [&str; 2] = ["ForceOff", "On"];
+/// Time between looks whether the host is off.
+const OFF_LOOK: Duration = Duration::from_millis(500);
 
 /// The host's power.
 pub(super) fn state(system: &Value) -> PowerState {
@@ -42,10 +48,33 @@ pub(super) async fn reset(client: &mut Client, tree: &Tree, command: &Command) -
         Some(offered) => wanted.iter().find(|value| offered.iter().any(|offered| offered == *value)),
     };
     let Some(value) = value else {
+        if *command == Command::PowerCycle && power == PowerState::On && offers(offered.as_deref(), OFF_AND_ON) {
+            return off_and_on(client, tree, &target(&system)).await;
+        }
         let offered = offered.unwrap_or_default().join(", ");
         return Err(unsupported(command, &format!("the resets that it offers are {offered}")));
     };
     client.act(&target(&system), &json!({ "ResetType": value })).await
+}
+
+fn offers(offered: Option<&[String]>, values: [&str; 2]) -> bool {
+    offered.is_some_and(|offered| values.iter().all(|value| offered.iter().any(|offered| offered == value)))
+}
+
+/// A power cycle where the BMC has none: off, and on once it is off, each sent once. If it does not go off, or is not heard
+/// of, nothing more is sent: what came of it is for the caller to find out.
+async fn off_and_on(client: &mut Client, tree: &Tree, target: &Path) -> Result<(), Failure> {
+    let [off, on] = OFF_AND_ON;
+    client.act(target, &json!({ "ResetType": off })).await?;
+    let half_done = |failure: Failure| failure.in_doubt("the host was told to go off, and not yet to go on");
+    loop {
+        let system = client.get(&tree.system).await.map_err(half_done)?;
+        if state(&system.body) == PowerState::Off {
+            break;
+        }
+        client.pause(OFF_LOOK).await.map_err(half_done)?;
+    }
+    client.act(target, &json!({ "ResetType": on })).await.map_err(half_done)
 }
 
 /// The values that do it, best first.

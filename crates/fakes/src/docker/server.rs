@@ -303,6 +303,11 @@ impl Host {
                 self.faults.has_struck();
                 return Ok(Some(Refusal::new(*status, message.clone())));
             }
+            Effect::Hook(hook) => {
+                self.faults.has_struck();
+                hook.run();
+                return Err(Cut);
+            }
             Effect::Disconnect => {
                 self.faults.has_struck();
                 return Err(Cut);

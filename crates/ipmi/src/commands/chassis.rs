@@ -1,5 +1,5 @@
 //! The machine's power: Get Chassis Status (§28.2), Chassis Control (§28.3), Chassis Identify (§28.5), Get System Restart
-//! Cause (§28.11).
+//! Cause (§28.11), Get POH Counter (§28.14).
 
 use std::fmt;
 
@@ -183,5 +183,37 @@ impl Command for GetSystemRestartCause {
 
     fn decode(&self, data: &[u8]) -> Result<RestartCause, DecodeError> {
         Reader::new(Self::NAME, data).u8().map(|cause| RestartCause(cause & 0x0f))
+    }
+}
+
+/// Get POH Counter (§28.14): how long the machine has been on in its life.
+#[derive(Clone, Copy, Debug)]
+pub struct GetPohCounter;
+
+/// The answer to [`GetPohCounter`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PohCounter {
+    /// Minutes that one count stands for.
+    pub minutes_per_count: u8,
+    /// Counts so far.
+    pub counts: u32,
+}
+
+impl PohCounter {
+    /// Minutes so far.
+    pub fn minutes(self) -> u64 {
+        u64::from(self.counts) * u64::from(self.minutes_per_count)
+    }
+}
+
+impl Command for GetPohCounter {
+    type Output = PohCounter;
+    const NAME: &'static str = "Get POH Counter";
+    const NETFN: NetFn = NetFn::CHASSIS;
+    const COMMAND: u8 = 0x0f;
+
+    fn decode(&self, data: &[u8]) -> Result<PohCounter, DecodeError> {
+        let mut reader = Reader::new(Self::NAME, data);
+        Ok(PohCounter { minutes_per_count: reader.u8()?, counts: reader.u32()? })
     }
 }

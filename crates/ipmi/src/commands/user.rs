@@ -4,6 +4,7 @@ use super::{Command, channel::THIS_CHANNEL};
 use crate::client::Client;
 use crate::credentials::{MAX_KEY, Password};
 use crate::error::Error;
+use crate::session::Delivery;
 use crate::wire::{CompletionCode, DecodeError, NetFn, Privilege, Reader};
 
 /// A user's number: 1 to 63. Number 1 is the user without a name (§6.9).
@@ -93,13 +94,43 @@ pub enum PasswordOperation {
     Test(Password),
 }
 
-/// Set User Password (§22.30), always with 20 bytes. Doing it twice is as doing it once.
+/// How many bytes a password is stored with (§22.30). The specification lets a BMC refuse to compare one with the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordSize {
+    /// 16, as since IPMI 1.5: every BMC takes them.
+    Sixteen,
+    /// 20, since IPMI 2.0.
+    Twenty,
+}
+
+impl PasswordSize {
+    /// The smaller one that holds it.
+    pub fn of(password: &Password) -> Self {
+        if password.as_bytes().len() > Self::Sixteen.bytes() { Self::Twenty } else { Self::Sixteen }
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::Sixteen => 16,
+            Self::Twenty => MAX_KEY,
+        }
+    }
+}
+
+/// The completion code of a test with another size than that which the password is stored with (§22.30).
+const OTHER_SIZE: CompletionCode = CompletionCode(0x81);
+const OTHER_PASSWORD: CompletionCode = CompletionCode(0x80);
+
+/// Set User Password (§22.30). It is sent once: repeated in a new session, that would be opened with the old password, and a
+/// BMC that has the new one by then counts it as a refused login.
 #[derive(Clone, Debug)]
 pub struct SetUserPassword {
     /// Whose.
     pub user: UserId,
     /// What to do.
     pub operation: PasswordOperation,
+    /// With how many bytes; a longer password is cut, so [`PasswordSize::of`] is what to use to set one.
+    pub size: PasswordSize,
 }
 
 impl Command for SetUserPassword {
@@ -107,6 +138,7 @@ impl Command for SetUserPassword {
     const NAME: &'static str = "Set User Password";
     const NETFN: NetFn = NetFn::APP;
     const COMMAND: u8 = 0x47;
+    const DELIVERY: Delivery = Delivery::Once;
 
     fn encode(&self, out: &mut Vec<u8>) {
         let (operation, password) = match &self.operation {
@@ -116,11 +148,12 @@ impl Command for SetUserPassword {
             PasswordOperation::Test(password) => (3, Some(password)),
         };
         // Bit 7: the password has 20 bytes, not 16.
-        out.extend([0x80 | self.user & ID_MASK, operation]);
+        let size_bit = if self.size == PasswordSize::Twenty { 0x80 } else { 0 };
+        out.extend([size_bit | self.user & ID_MASK, operation]);
         if let Some(password) = password {
-            let start = out.len();
+            let end = out.len() + self.size.bytes();
             out.extend_from_slice(password.as_bytes());
-            out.resize(start + MAX_KEY, 0);
+            out.resize(end, 0);
         }
     }
 
@@ -129,9 +162,10 @@ impl Command for SetUserPassword {
     }
 
     fn explain(code: CompletionCode) -> Option<&'static str> {
-        match code.0 {
-            0x80 => Some("the password is another one"),
-            0x81 => Some("the password was stored with 16 bytes, not 20"),
+        match code {
+            OTHER_PASSWORD => Some("the password is another one"),
+            OTHER_SIZE => Some("the password is stored with another size, 16 bytes or 20"),
+            CompletionCode::INVALID_LENGTH => Some("the BMC takes passwords of 16 bytes at most"),
             _ => None,
         }
     }
@@ -170,18 +204,28 @@ impl Client {
         Ok(users)
     }
 
-    /// True if this is the user's password.
+    /// True if this is the user's password, with whichever size it is stored.
     pub async fn test_password(&self, user: UserId, password: Password) -> Result<bool, Error> {
-        let test = SetUserPassword { user, operation: PasswordOperation::Test(password) };
-        match self.run(&test).await {
-            Ok(()) => Ok(true),
-            Err(Error::Completion { code: CompletionCode(0x80), .. }) => Ok(false),
-            Err(error) => Err(error),
+        let sizes = match PasswordSize::of(&password) {
+            PasswordSize::Sixteen => &[PasswordSize::Sixteen, PasswordSize::Twenty][..],
+            // One that is stored with 16 bytes is another one.
+            PasswordSize::Twenty => &[PasswordSize::Twenty],
+        };
+        for &size in sizes {
+            let test = SetUserPassword { user, operation: PasswordOperation::Test(password.clone()), size };
+            match self.run(&test).await {
+                Ok(()) => return Ok(true),
+                Err(Error::Completion { code: OTHER_SIZE, .. }) => {}
+                Err(Error::Completion { code: OTHER_PASSWORD, .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
+        Ok(false)
     }
 
-    /// Sets a user's password.
+    /// Sets a user's password: with 16 bytes, which every BMC takes, if it has no more; else with 20.
     pub async fn set_password(&self, user: UserId, password: Password) -> Result<(), Error> {
-        self.run(&SetUserPassword { user, operation: PasswordOperation::Set(password) }).await
+        let size = PasswordSize::of(&password);
+        self.run(&SetUserPassword { user, operation: PasswordOperation::Set(password), size }).await
     }
 }

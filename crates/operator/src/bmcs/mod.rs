@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use slipway_api::node::LoginStatus;
 use slipway_api::node_inventory::NodeInventorySpec;
 use slipway_drivers::DriverError;
-use slipway_drivers::bmc::{BmcAddress, ConnectBmc, Login, reasons};
+use slipway_drivers::bmc::{BmcAddress, ConnectBmc, Login, Password, reasons};
 use slipway_plan::node::Facts;
 use slipway_plan::node::bmc::{BmcStep, Failure, HealthLevel, Seen, SelEntry, Sent};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -98,6 +98,8 @@ pub struct Wish {
     pub send: Option<(String, BmcStep)>,
     /// A try of the credentials that is on record.
     pub permit: Option<LoginStatus>,
+    /// The password that a command to set one sets.
+    pub password: Option<Password>,
 }
 
 /// Every BMC. Cheap to clone.
@@ -181,7 +183,16 @@ impl Bmcs {
 
     /// What is known of a Node's BMC, if there is a session.
     pub fn state(&self, key: &Key) -> Option<BmcState> {
-        self.shared.entries().get(key).map(|entry| entry.state.borrow().clone())
+        self.shared.entries().get(key).map(|entry| {
+            let mut state = entry.state.borrow().clone();
+            // A command that the session has not seen yet is as good as under way.
+            if let Some((id, _)) = &entry.wish.borrow().send
+                && state.sent.as_ref().is_none_or(|(sent, _)| sent != id)
+            {
+                state.sent = Some((id.clone(), Sent::Pending));
+            }
+            state
+        })
     }
 
     /// Other Nodes that name the same BMC, or one that says it is the same.

@@ -9,7 +9,9 @@ use slipway_drivers::bmc::{Bmc, BmcAddress, CommandError, Delivered, Trust, reas
 use slipway_drivers::{Class, DriverError};
 use slipway_plan::cadence::{self, PERSON};
 use slipway_plan::node::bmc::plan::word;
-use slipway_plan::node::bmc::{BmcObserved, BmcStep, Failure, HealthLevel, Look, Security, Seen, Sent, summary};
+use slipway_plan::node::bmc::{
+    BmcObserved, BmcStep, Command, Failure, HealthLevel, Look, Security, Seen, Sent, summary,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +33,8 @@ const DESCRIBE: Duration = Duration::from_hours(24);
 const LOOK_DEADLINE: Duration = Duration::from_secs(35);
 const LONG_DEADLINE: Duration = Duration::from_secs(65);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+/// What a BMC tells of itself is not waited for, where a look takes this long.
+const SLOW: Duration = Duration::from_secs(5);
 /// Tries to read what a BMC tells of itself, before what is there has to do.
 const DESCRIBE_TRIES: u8 = 3;
 
@@ -74,6 +78,8 @@ pub(super) struct Session {
     describe_tries: u8,
     /// The next look is news whatever it shows.
     tell_next: bool,
+    /// The last look took long.
+    slow: bool,
 }
 
 impl Session {
@@ -113,6 +119,7 @@ impl Session {
             describe_at: Instant::now() + wait,
             describe_tries: 0,
             tell_next: false,
+            slow: false,
         }
     }
 
@@ -180,7 +187,10 @@ impl Session {
         if let Some((id, step)) = &wish.send
             && self.last_sent.as_ref() != Some(id)
         {
-            self.send(&*bmc, id, step).await;
+            self.send(&*bmc, id, step, wish).await;
+            if self.bmc.is_none() {
+                return;
+            }
         }
         self.look(&*bmc, wish).await;
         self.describe(&*bmc).await;
@@ -249,7 +259,7 @@ impl Session {
                 self.open = true;
                 self.refused = None;
                 self.proven = true;
-                let record = LoginStatus { version: self.target.version.clone(), tries: 0 };
+                let record = LoginStatus { version: self.target.version.clone(), ..LoginStatus::default() };
                 self.state.send_modify(|state| {
                     state.login = LoginState::Taken;
                     state.facts.login = Some(record);
@@ -266,8 +276,11 @@ impl Session {
     async fn look(&mut self, bmc: &dyn Bmc, wish: &Wish) {
         let look = if wish.deep || self.state.borrow().seen == Seen::Nothing { Look::Evidence } else { Look::Brief };
         let at = now();
+        let deadline = if look == Look::Evidence { LONG_DEADLINE } else { LOOK_DEADLINE };
         let turn = self.shared.locks.lock(&self.authority()).await;
-        let seen = self.timed("observe", LOOK_DEADLINE, bmc.observe(look)).await;
+        let began = Instant::now();
+        let seen = self.timed("observe", deadline, bmc.observe(look)).await;
+        self.slow = began.elapsed() >= SLOW;
         drop(turn);
         self.open = true;
         match seen {
@@ -317,6 +330,9 @@ impl Session {
         if !shown || Instant::now() < self.describe_at || urgent {
             return;
         }
+        if self.slow {
+            self.change_if(|state| !std::mem::replace(&mut state.facts.late, true));
+        }
         let turn = self.shared.locks.lock(&self.authority()).await;
         let identity = self.timed("identity", LONG_DEADLINE, bmc.identity()).await;
         let health = self.timed("health", LONG_DEADLINE, bmc.health()).await;
@@ -340,6 +356,7 @@ impl Session {
         let inventory = inventory.ok().map(summary::bounded).map(Arc::new);
         self.change(|state| {
             state.facts.complete = true;
+            state.facts.late = false;
             state.facts.identity = identity.ok();
             state.facts.health = health.ok();
             state.facts.inventory = inventory.as_deref().and_then(summary::inventory);
@@ -350,21 +367,25 @@ impl Session {
     }
 
     /// Sends a command, once, if the host still is as it was planned on.
-    async fn send(&mut self, bmc: &dyn Bmc, id: &str, step: &BmcStep) {
+    async fn send(&mut self, bmc: &dyn Bmc, id: &str, step: &BmcStep, wish: &Wish) {
         self.last_sent = Some(id.to_owned());
         self.state.send_modify(|state| state.sent = Some((id.to_owned(), Sent::Pending)));
         let turn = self.shared.locks.lock(&self.authority()).await;
-        let outcome = match self.timed("observe", LOOK_DEADLINE, bmc.observe(Look::Brief)).await {
+        let holds = self.holds(bmc, step).await;
+        // The lease may be another's by now.
+        if self.end.is_cancelled() {
+            return;
+        }
+        let outcome = match holds {
             Err(error) => Err(CommandError::refused(error)),
-            Ok(observed) if !step.holds(&observed) => {
-                let message = format!("{} was planned on a host that is no longer so: it is {}", step, observed.power);
-                Err(CommandError::refused(reasons::CHANGED.error(message)))
-            }
-            // The lease may be another's by now.
-            Ok(_) if self.end.is_cancelled() => return,
-            Ok(_) => self.execute(bmc, step).await,
+            Ok(()) => self.execute(bmc, step, wish).await,
         };
         drop(turn);
+        if matches!(step.command, Command::SetPassword { .. })
+            && !matches!(&outcome, Err(CommandError { delivered: Delivered::No, .. }))
+        {
+            self.forget_the_login().await;
+        }
         let (sent, failure) = match outcome {
             Ok(()) => {
                 self.failures = 0;
@@ -372,7 +393,19 @@ impl Session {
             }
             Err(CommandError { error, delivered: Delivered::Maybe }) => {
                 tracing::warn!(bmc = %self.key, "{} may or may not have been carried out: {error}", step.command);
-                (Sent::Lost, None)
+                let message = format!("{}: {error}", step.command);
+                let command = word(&step.command).into();
+                (
+                    Sent::Lost,
+                    Some(Failure {
+                        command,
+                        needs_person: false,
+                        reason: error.reason(),
+                        message,
+                        at: now(),
+                        until: now(),
+                    }),
+                )
             }
             Err(CommandError { error, delivered: Delivered::No }) => {
                 let needs_person = matches!(error.class(), Class::Denied | Class::Invalid);
@@ -387,9 +420,38 @@ impl Session {
         });
     }
 
-    async fn execute(&self, bmc: &dyn Bmc, step: &BmcStep) -> Result<(), CommandError> {
+    /// Whether the host still is as the step was planned on, where that matters.
+    async fn holds(&self, bmc: &dyn Bmc, step: &BmcStep) -> Result<(), DriverError> {
+        if step.on.is_none() {
+            return Ok(());
+        }
+        let observed = self.timed("observe", LOOK_DEADLINE, bmc.observe(Look::Brief)).await?;
+        if step.holds(&observed) {
+            return Ok(());
+        }
+        let message = format!("{step} was planned on a host that is no longer so: it is {}", observed.power);
+        Err(reasons::CHANGED.error(message))
+    }
+
+    /// The password may be another one now. With the old one nothing more is tried, not even to renew the session, unless
+    /// that is put on record.
+    async fn forget_the_login(&mut self) {
+        self.close().await;
+        self.bmc = None;
+        self.proven = false;
+        self.refused = None;
+        self.state.send_modify(|state| state.login = LoginState::Open);
+    }
+
+    async fn execute(&self, bmc: &dyn Bmc, step: &BmcStep, wish: &Wish) -> Result<(), CommandError> {
         let begun = std::time::Instant::now();
-        let outcome = timeout(LONG_DEADLINE, bmc.execute(&step.command)).await.unwrap_or_else(|_| {
+        let call = async {
+            match (&step.command, &wish.password) {
+                (Command::SetPassword { .. }, Some(password)) => bmc.set_password(password).await,
+                (command, _) => bmc.execute(command).await,
+            }
+        };
+        let outcome = timeout(LONG_DEADLINE, call).await.unwrap_or_else(|_| {
             let message = format!("no answer to `{}` within {} s", step.command, LONG_DEADLINE.as_secs());
             Err(CommandError::lost(reasons::TIMED_OUT.error(message)))
         });

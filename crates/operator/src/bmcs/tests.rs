@@ -15,6 +15,13 @@ pub(crate) struct Toy {
     pub(crate) on: AtomicBool,
     pub(crate) dead: AtomicBool,
     pub(crate) refuses: AtomicBool,
+    /// The only password that it takes; `None` takes any.
+    pub(crate) password: Mutex<Option<Vec<u8>>>,
+    /// The answer to a change of the password is lost.
+    pub(crate) loses_change: AtomicBool,
+    /// Logins with another password since one that was taken, and the most there ever were.
+    refused: AtomicUsize,
+    pub(crate) most_refused: AtomicUsize,
     pub(crate) logins: AtomicUsize,
     pub(crate) looks: AtomicUsize,
     pub(crate) closes: AtomicUsize,
@@ -30,6 +37,10 @@ impl Default for Toy {
             on: AtomicBool::new(true),
             dead: AtomicBool::default(),
             refuses: AtomicBool::default(),
+            password: Mutex::default(),
+            loses_change: AtomicBool::default(),
+            refused: AtomicUsize::default(),
+            most_refused: AtomicUsize::default(),
             logins: AtomicUsize::default(),
             looks: AtomicUsize::default(),
             closes: AtomicUsize::default(),
@@ -65,12 +76,16 @@ impl ConnectBmc for Way {
         self.0.call().await
     }
 
-    async fn bmc(&self, _: &BmcAddress, _: &Login) -> Result<Arc<dyn Bmc>, DriverError> {
+    async fn bmc(&self, _: &BmcAddress, login: &Login) -> Result<Arc<dyn Bmc>, DriverError> {
         self.0.call().await?;
         self.0.logins.fetch_add(1, Ordering::SeqCst);
-        if self.0.refuses.load(Ordering::SeqCst) {
+        let is_other = self.0.password.lock().unwrap().as_ref().is_some_and(|own| own != login.password.expose());
+        if is_other || self.0.refuses.load(Ordering::SeqCst) {
+            let refused = self.0.refused.fetch_add(1, Ordering::SeqCst) + 1;
+            self.0.most_refused.fetch_max(refused, Ordering::SeqCst);
             return Err(reasons::CREDENTIALS_REFUSED.error("wrong password"));
         }
+        self.0.refused.store(0, Ordering::SeqCst);
         Ok(Arc::new(Line(self.0.clone())))
     }
 }
@@ -121,8 +136,11 @@ impl Bmc for Line {
         Ok(Vec::new())
     }
 
-    async fn set_password(&self, _: &Password) -> Result<(), CommandError> {
-        Err(CommandError::refused(reasons::UNSUPPORTED.error("a toy")))
+    async fn set_password(&self, new: &Password) -> Result<(), CommandError> {
+        self.0.call().await.map_err(CommandError::lost)?;
+        *self.0.password.lock().unwrap() = Some(new.expose().to_vec());
+        let lost = self.0.loses_change.load(Ordering::SeqCst);
+        if lost { Err(CommandError::lost(reasons::TIMED_OUT.error("no answer"))) } else { Ok(()) }
     }
 
     async fn close(&self) {
@@ -154,7 +172,7 @@ fn proven() -> Known {
 }
 
 fn record(tries: u8) -> LoginStatus {
-    LoginStatus { version: "u/1".into(), tries }
+    LoginStatus { version: "u/1".into(), tries, refused: false }
 }
 
 impl World {
@@ -275,7 +293,7 @@ async fn a_lost_answer_is_said_to_be_lost() {
     world.bmcs.connect(&key("n"), &target("h"), &proven());
     world.until(is_shown).await;
     world.toy.on.store(false, Ordering::SeqCst);
-    let step = BmcStep { command: Command::PowerOn, on: None };
+    let step = BmcStep { command: Command::PowerOn, on: Some(PowerState::Off) };
     // It dies between the look and the command.
     let toy = world.toy.clone();
     let looks = World::count(&toy.looks);

@@ -9,14 +9,16 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use slipway_api::conditions::{HasConditions, State, Verdict, is_ready};
-use slipway_api::node::{BmcEndpoint, CaRef, LoginStatus};
+use slipway_api::node::{BmcEndpoint, CaRef, LoginStatus, Rotate};
 use slipway_api::node_inventory::{NodeInventory, NodeInventorySpec};
 use slipway_api::{GROUP, Node, NodeStatus, VERSION};
 use slipway_drivers::bmc::{BmcAddress, Login, Password, Trust, reasons};
 use slipway_drivers::{Class, DriverError};
 use slipway_plan::cadence::CREDENTIALS;
 use slipway_plan::node::bmc::login::{MOST_TRIES, Try, may_try, refused};
-use slipway_plan::node::bmc::{self, Endpoint, Failure, Seen, Sent, Told, View, Wanted, summary};
+use slipway_plan::node::bmc::{
+    self, Command, Endpoint, Failure, Pair, Seen, Sent, Told, Trouble, View, Wanted, Which, rotation, summary,
+};
 use slipway_plan::node::{Bmc, Facts, Host, Observed, Plan, Subject};
 
 use super::docker::Keys;
@@ -25,7 +27,7 @@ use crate::bmcs::{BmcState, Known, LoginState, Target, Wish};
 use crate::clock::now;
 use crate::design::Leave;
 use crate::error::Error;
-use crate::reconcile::{Cleanup, Next, Pass, Reference};
+use crate::reconcile::{Cleanup, Key, Next, Pass, Reference};
 
 /// Time between looks at a deletion that waits for a BMC.
 const DELETING: Duration = Duration::from_secs(2);
@@ -36,6 +38,7 @@ pub struct Inputs {
     /// The BMC: the Node's own, or the one that its Design tells of.
     pub(super) endpoint: Option<BmcEndpoint>,
     secret: Option<Secret>,
+    new_secret: Option<Secret>,
     ca_secret: Option<Secret>,
     ca_config_map: Option<ConfigMap>,
 }
@@ -45,20 +48,34 @@ pub struct Way {
     target: Target,
     /// Name of the Secret, to name it to a person.
     secret: String,
+    /// A change of the password, if one is asked for.
+    change: Option<Result<Change, Trouble>>,
+}
+
+/// A change of the password.
+pub(super) struct Change {
+    rotate: Rotate,
+    pair: Pair,
+    password: Password,
 }
 
 /// The Secrets and ConfigMaps that the BMC half names.
 pub(super) fn references(bmc: Option<&BmcEndpoint>) -> Vec<Reference> {
-    let secret = secret_name(bmc).map(|name| Reference::Secret(name.to_owned()));
+    let secret = [secret_name(bmc), new_secret_name(bmc)].into_iter().flatten();
+    let secret = secret.map(|name| Reference::Secret(name.to_owned()));
     let ca = ca(bmc).map(|ca| match ca {
         CaRef::ConfigMapKeyRef(key) => Reference::ConfigMap(key.name.clone()),
         CaRef::SecretKeyRef(key) => Reference::Secret(key.name.clone()),
     });
-    secret.into_iter().chain(ca).collect()
+    secret.chain(ca).collect()
 }
 
 fn secret_name(bmc: Option<&BmcEndpoint>) -> Option<&str> {
     Some(&bmc?.credentials.as_ref()?.secret_ref.name)
+}
+
+fn new_secret_name(bmc: Option<&BmcEndpoint>) -> Option<&str> {
+    Some(&bmc?.rotate.as_ref()?.secret_ref.name)
 }
 
 fn ca(bmc: Option<&BmcEndpoint>) -> Option<&CaRef> {
@@ -71,6 +88,9 @@ impl Inputs {
         if let Some(name) = secret_name(endpoint.as_ref()) {
             inputs.secret = pass.secret(name).await?;
         }
+        if let Some(name) = new_secret_name(endpoint.as_ref()) {
+            inputs.new_secret = pass.secret(name).await?;
+        }
         match ca(endpoint.as_ref()) {
             Some(CaRef::SecretKeyRef(key)) => inputs.ca_secret = pass.secret(&key.name).await?,
             Some(CaRef::ConfigMapKeyRef(key)) => inputs.ca_config_map = pass.config_map(&key.name).await?,
@@ -81,31 +101,118 @@ impl Inputs {
     }
 }
 
-/// The way to a BMC, with the credentials in it; none to a person.
-pub(super) fn way(wanted: &Wanted, inputs: Inputs) -> Result<Option<Way>, Error> {
-    let (address, first_use) = match &wanted.endpoint {
-        Endpoint::Manual => return Ok(None),
+/// The way to a BMC, with the credentials in it; none to a person. `sent` is what this process knows of the command on record.
+pub(super) fn way(wanted: &Wanted, mut inputs: Inputs, node: &Node, sent: &Sent) -> Result<Option<Way>, Error> {
+    let Some((address, first_use)) = address(&wanted.endpoint, &inputs)? else { return Ok(None) };
+    let secret = wanted.secret.clone().unwrap_or_default();
+    let version = version(inputs.secret.as_ref(), wanted.retry.as_deref());
+    let new_version = self::version(inputs.new_secret.as_ref(), wanted.retry.as_deref());
+    let status = node.status.clone().unwrap_or_default();
+    let rotate = wanted.rotate.as_ref().map(|rotate| (rotate, &*new_version));
+    if let Some(message) = rotation::outdated(&status, rotate, &version, &secret) {
+        return Err(Error::new(Class::Denied, "BmcCredentialsOutdated", message));
+    }
+    let mut keys = Keys::of(secret.clone(), "spec.bmc.credentials", inputs.secret.take())?;
+    let username = text(keys.take("username")?, &secret)?;
+    let password = Password::new(keys.take("password")?);
+    let login = Login { username, password, kg: keys.take("kg").ok().map(Password::new) };
+    let mut way = Way { target: Target { address, first_use, login, version }, secret, change: None };
+    if let Some(rotate) = &wanted.rotate {
+        let change = change(rotate, inputs.new_secret, new_version, &way, &status, sent);
+        if let Ok(change) = &change
+            && change.pair.using == Which::New
+        {
+            way.secret.clone_from(&rotate.secret_ref.name);
+            way.target.login.password = change.password.clone();
+            way.target.version.clone_from(&change.pair.new);
+        }
+        way.change = Some(change.map_err(|error| Trouble { reason: error.reason(), message: error.to_string() }));
+    }
+    Ok(Some(way))
+}
+
+/// Where it is, and whether the first certificate that is seen there is trusted; none of a person.
+fn address(endpoint: &Endpoint, inputs: &Inputs) -> Result<Option<(BmcAddress, bool)>, Error> {
+    Ok(match endpoint {
+        Endpoint::Manual => None,
         Endpoint::Ipmi { host, port, minimum_suite } => {
-            (BmcAddress::Ipmi { host: host.clone(), port: *port, minimum_suite: *minimum_suite }, false)
+            Some((BmcAddress::Ipmi { host: host.clone(), port: *port, minimum_suite: *minimum_suite }, false))
         }
         Endpoint::Redfish { url, system, trust } => {
             let first_use = *trust == bmc::Trust::FirstUse;
             let trust = match trust {
                 bmc::Trust::System => Trust::System,
-                bmc::Trust::Ca(ca) => Trust::Ca(certificates(ca, &inputs)?),
+                bmc::Trust::Ca(ca) => Trust::Ca(certificates(ca, inputs)?),
                 bmc::Trust::Pin(pin) => Trust::Pin(pin.clone()),
                 bmc::Trust::FirstUse | bmc::Trust::Any => Trust::Any,
             };
-            (BmcAddress::Redfish { url: url.clone(), system: system.clone(), trust }, first_use)
+            Some((BmcAddress::Redfish { url: url.clone(), system: system.clone(), trust }, first_use))
         }
-    };
-    let secret = wanted.secret.clone().unwrap_or_default();
-    let version = version(inputs.secret.as_ref(), wanted.retry.as_deref());
-    let mut keys = Keys::of(secret.clone(), "spec.bmc.credentials", inputs.secret)?;
-    let username = text(keys.take("username")?, &secret)?;
+    })
+}
+
+/// A change of the password from that of the way to that of another Secret.
+fn change(
+    rotate: &Rotate,
+    secret: Option<Secret>,
+    version: String,
+    way: &Way,
+    status: &NodeStatus,
+    sent: &Sent,
+) -> Result<Change, Error> {
+    let name = &rotate.secret_ref.name;
+    let mut keys = Keys::of(name.clone(), "spec.bmc.rotate", secret)?;
+    let login = &way.target.login;
+    let username = keys.take("username").ok().map(|username| text(username, name)).transpose()?;
+    if let Some(other) = username.as_ref().filter(|username| **username != login.username) {
+        let message = format!(
+            "Secret {name}, which spec.bmc.rotate names, is of user {other:?}, and Secret {} of {:?}: the password of one account is \
+             changed. Name the same user, or leave it out",
+            way.secret, login.username
+        );
+        return Err(Error::new(Class::Invalid, "KeyInvalid", message));
+    }
     let password = Password::new(keys.take("password")?);
-    let login = Login { username, password, kg: keys.take("kg").ok().map(Password::new) };
-    Ok(Some(Way { target: Target { address, first_use, login, version }, secret }))
+    let kg = keys.take("kg").ok().map(Password::new);
+    let same = password == login.password;
+    let present = way.target.version.clone();
+    let using = if same { Which::Present } else { rotation::which(status, rotate, &present, &version, sent) };
+    let complete = username.is_some() && kg == login.kg;
+    let pair = Pair { present, present_name: way.secret.clone(), new: version, same, complete, using };
+    Ok(Change { rotate: rotate.clone(), pair, password })
+}
+
+impl Way {
+    /// The other Secret of a change may be tried when this one is refused.
+    fn has_other(&self) -> bool {
+        matches!(&self.change, Some(Ok(change)) if !change.pair.same)
+    }
+
+    fn most_tries(&self) -> u8 {
+        if self.has_other() { rotation::MOST_OF_TWO } else { MOST_TRIES }
+    }
+
+    /// The request for a change, and what names the content of its Secret.
+    fn new_version(&self) -> Option<(&Rotate, &str)> {
+        self.change.as_ref()?.as_ref().ok().map(|change| (&change.rotate, &*change.pair.new))
+    }
+
+    fn secrets(&self) -> Option<Result<Pair, Trouble>> {
+        self.change.as_ref().map(|change| change.as_ref().map(|change| change.pair.clone()).map_err(Clone::clone))
+    }
+
+    /// Whether these credentials were taken before, by what is on record. Nothing is proven while a change is in doubt.
+    fn is_proven(&self, status: &NodeStatus) -> bool {
+        let taken = |version: &str| rotation::tries(status.bmc.as_ref(), version).is_some_and(|login| login.tries == 0);
+        let known_as_new = || matches!(&self.change, Some(Ok(Change { pair, .. })) if pair.same && taken(&pair.new));
+        !rotation::is_in_doubt(status) && (taken(&self.target.version) || known_as_new())
+    }
+
+    /// Whether the other Secret is to be tried instead, by a status that is newer than the one that the way was made of.
+    pub(super) fn is_to_change(&self, status: &NodeStatus) -> bool {
+        let Some(Ok(Change { rotate, pair, .. })) = &self.change else { return false };
+        !pair.same && rotation::which(status, rotate, &pair.present, &pair.new, &Sent::Unknown) != pair.using
+    }
 }
 
 /// Names a Secret's content and the request to try it again.
@@ -148,7 +255,8 @@ fn certificates(ca: &CaRef, inputs: &Inputs) -> Result<Vec<u8>, Error> {
 /// When refused credentials may be tried again, if they may.
 pub(super) fn next_try(session: &Bmc, now: Timestamp) -> Option<Timestamp> {
     let login = session.facts.login.as_ref()?;
-    let again = (1..MOST_TRIES).contains(&login.tries) && matches!(session.view.seen, Seen::Away { .. });
+    let again =
+        (1..MOST_TRIES).contains(&login.tries) && !login.refused && matches!(session.view.seen, Seen::Away { .. });
     again.then(|| now.checked_add(CREDENTIALS).unwrap_or(now))
 }
 
@@ -162,6 +270,7 @@ impl Nodes {
             failure: None,
             guests: self.guests(pass),
             twins: self.bmcs.twins(&pass.key).iter().map(ToString::to_string).collect(),
+            secrets: way.ok().and_then(Way::secrets),
             suspended: node.spec.suspend || self.sites.suspends(&node),
             hold: None,
         };
@@ -175,17 +284,13 @@ impl Nodes {
                 return Bmc { current: false, view, facts };
             }
         };
+        view.sent = self.sent(&node);
         let Some(state) = self.bmcs.state(&pass.key).filter(|_| self.bmcs.is_at(&pass.key, &way.target)) else {
             let known = known(way, pass);
             let facts = Facts { complete: known.described, pin: known.pin, ..Facts::default() };
             return Bmc { current: false, view, facts };
         };
         let mut facts = state.facts.clone();
-        if let Some((id, sent)) = &state.sent
-            && pass.status().operation.is_some_and(|operation| operation.since == *id)
-        {
-            view.sent = sent.clone();
-        }
         // What failed before the rollout let it be tried again holds up nothing.
         let is_over = |failure: &Failure| matches!(&leave, Leave::Given(Some(since)) if failure.at < *since);
         view.failure = state.failure.clone().filter(|failure| !is_over(failure));
@@ -196,6 +301,16 @@ impl Nodes {
             facts.login = Some(record);
         }
         Bmc { current: true, view, facts }
+    }
+
+    /// What this process knows of the command on record.
+    pub(super) fn sent(&self, node: &Node) -> Sent {
+        let on_record = node.status.as_ref().and_then(|status| status.operation.as_ref());
+        let sent = self.bmcs.state(&Key::of(node)).and_then(|state| state.sent);
+        match (on_record, sent) {
+            (Some(operation), Some((id, sent))) if operation.since == id => sent,
+            _ => Sent::Unknown,
+        }
     }
 
     /// ContainerServices that run there, where it matters: what is powered off takes them with it.
@@ -230,8 +345,15 @@ impl Nodes {
         }
         self.bmcs.wish(&pass.key, |wish| {
             let send = bmc.send.clone().zip(bmc.operation.as_ref()).map(|(step, on)| (on.since.clone(), step));
+            let mut permit = wish.permit.take();
+            let mut password = wish.password.take();
+            if matches!(&send, Some((_, step)) if matches!(step.command, Command::SetPassword { .. })) {
+                // What was permitted was a try of the password that is about to be replaced.
+                permit = None;
+                password = way.change.as_ref().and_then(|change| Some(change.as_ref().ok()?.password.clone()));
+            }
             let send = send.or(wish.send.take());
-            *wish = Wish { awaited: bmc.awaited, deep: bmc.deep, hold, send, permit: wish.permit.take() };
+            *wish = Wish { awaited: bmc.awaited, deep: bmc.deep, hold, send, permit, password };
         });
         Ok(())
     }
@@ -240,17 +362,21 @@ impl Nodes {
     async fn try_credentials(&self, way: &Way, session: &Bmc, pass: &Pass<Node>) -> Result<(), Error> {
         let Some(state) = self.bmcs.state(&pass.key) else { return Ok(()) };
         let status = pass.status();
-        let recorded = session.facts.login.clone().or_else(|| status.bmc.as_ref().and_then(|bmc| bmc.login.clone()));
+        let version = &way.target.version;
+        let on_record = || rotation::tries(status.bmc.as_ref(), version).cloned();
+        let recorded = session.facts.login.clone().or_else(on_record);
+        // While a change is in doubt, what was proven is a try like any other.
+        let recorded = recorded.filter(|login| login.tries > 0 || way.is_proven(&status));
         let permitted = match &state.login {
             LoginState::Open | LoginState::Taken => return Ok(()),
             LoginState::Refused { .. } if !rested(&state) => return Ok(()),
-            LoginState::Wanted | LoginState::Refused { .. } => may_try(recorded.as_ref(), &way.target.version),
+            LoginState::Wanted | LoginState::Refused { .. } => may_try(recorded.as_ref(), version, way.most_tries()),
         };
         let record = match permitted {
             Try::Exhausted => return Ok(()),
-            Try::Proven => LoginStatus { version: way.target.version.clone(), tries: 0 },
+            Try::Proven => LoginStatus { version: version.clone(), ..LoginStatus::default() },
             Try::Counted(record) => {
-                pass.write(&counted(status, record.clone(), pass)).await?;
+                pass.write(&counted(status, record.clone(), way, pass)).await?;
                 record
             }
         };
@@ -274,7 +400,7 @@ impl Nodes {
         let left = status.done.as_ref().is_some_and(|done| done.virtual_media.is_some());
         let (Some(Reachable { spec, bmc: Some(way), .. }), true) = (valid, left) else { return Ok(None) };
         let (Ok(way), Some(wanted)) = (way, &spec.bmc) else { return Ok(None) };
-        let wanted = Wanted { power: None, boot: None, reboot: None, media: None, ..wanted.clone() };
+        let wanted = Wanted { power: None, boot: None, reboot: None, media: None, rotate: None, ..wanted.clone() };
         let session = self.session(Ok(way), pass);
         let uid = pass.object().uid().unwrap_or_default();
         let of = Subject { name: &pass.key.name, uid: &uid };
@@ -299,9 +425,8 @@ fn known(way: &Way, pass: &Pass<Node>) -> Known {
     let status = pass.status();
     let current = status.observed_generation == Some(pass.generation());
     let bmc = status.bmc.clone().unwrap_or_default();
-    let login = bmc.login.filter(|login| login.version == way.target.version);
     Known {
-        proven: login.is_some_and(|login| login.tries == 0),
+        proven: way.is_proven(&status),
         settled: current && is_ready(&status.conditions) && status.operation.is_none() && status.plan.is_none(),
         described: status.power.is_some() && status.done.is_some(),
         health: status.health.as_deref().map(|health| summary::level_of(Some(health))),
@@ -311,12 +436,21 @@ fn known(way: &Way, pass: &Pass<Node>) -> Known {
 
 /// What must be on record of credentials that were refused, or that must not be tried any more.
 fn refusal(state: &BmcState, way: &Way, status: &NodeStatus) -> Option<LoginStatus> {
-    let recorded = status.bmc.as_ref().and_then(|bmc| bmc.login.as_ref());
     let version = &way.target.version;
+    let recorded = rotation::tries(status.bmc.as_ref(), version);
     match state.login {
-        LoginState::Refused { locked: true, .. } => Some(LoginStatus { version: version.clone(), tries: MOST_TRIES }),
+        // Where there is another password, one refusal says that this is not the one in force.
+        LoginState::Refused { .. } if way.has_other() => {
+            let tries = recorded.map_or(1, |login| login.tries.max(1));
+            Some(LoginStatus { version: version.clone(), tries, refused: true })
+        }
+        LoginState::Refused { locked: true, .. } => {
+            Some(LoginStatus { version: version.clone(), tries: MOST_TRIES, refused: false })
+        }
         LoginState::Refused { taken_before, .. } => Some(refused(recorded, version, taken_before)),
-        LoginState::Wanted => recorded.filter(|_| may_try(recorded, version) == Try::Exhausted).cloned(),
+        LoginState::Wanted => {
+            recorded.filter(|_| may_try(recorded, version, way.most_tries()) == Try::Exhausted).cloned()
+        }
         LoginState::Open | LoginState::Taken => None,
     }
 }
@@ -329,7 +463,32 @@ fn told_off(seen: &Seen, record: &LoginStatus, way: &Way, pass: &Pass<Node>) -> 
         let word = reasons::CREDENTIALS_REFUSED.word;
         (word, format!("{} refused the login", way.target.address), since_status(pass))
     };
-    let message = if record.tries >= MOST_TRIES {
+    let other = way.change.as_ref().and_then(|change| change.as_ref().ok()).filter(|change| !change.pair.same);
+    let closed = |version: &str| {
+        let status = pass.status();
+        let login = rotation::tries(status.bmc.as_ref(), version);
+        login.is_some_and(|login| login.refused || login.tries >= MOST_TRIES)
+    };
+    let is_last = match other {
+        Some(Change { pair, .. }) if pair.using == Which::New => closed(&pair.present),
+        Some(Change { pair, .. }) => closed(&pair.new),
+        None => record.tries >= MOST_TRIES,
+    };
+    let message = if let Some(Change { rotate, pair, .. }) = other {
+        let (present, new) = (&pair.present_name, &rotate.secret_ref.name);
+        if is_last {
+            format!(
+                "{said}. Neither the password of Secret {present} nor that of Secret {new} (spec.bmc.rotate) is taken; none is tried \
+                 again, as the BMC may lock the account. Put the password in force into Secret {present}, or set \
+                 bmc.credentials.retry.requestedAt to a new value"
+            )
+        } else {
+            format!(
+                "{said}. That was the password of Secret {}; the other one of {present} and {new} is tried next",
+                way.secret
+            )
+        }
+    } else if is_last {
         format!(
             "{said}. Secret {} was tried {MOST_TRIES} times and is not tried again, as the BMC may lock the account. Mend the \
              Secret, or set bmc.credentials.retry.requestedAt to a new value",
@@ -338,7 +497,7 @@ fn told_off(seen: &Seen, record: &LoginStatus, way: &Way, pass: &Pass<Node>) -> 
     } else {
         format!("{said}. Secret {} is tried once more", way.secret)
     };
-    Seen::Away { needs_person: record.tries >= MOST_TRIES, reason, message, since }
+    Seen::Away { needs_person: is_last, reason, message, since }
 }
 
 fn since_status(pass: &Pass<Node>) -> Timestamp {
@@ -362,8 +521,8 @@ fn rested(state: &BmcState) -> bool {
 }
 
 /// A status with a try on record; a new Node's first.
-fn counted(mut status: NodeStatus, record: LoginStatus, pass: &Pass<Node>) -> NodeStatus {
-    status.bmc.get_or_insert_default().login = Some(record);
+fn counted(mut status: NodeStatus, record: LoginStatus, way: &Way, pass: &Pass<Node>) -> NodeStatus {
+    rotation::record(status.bmc.get_or_insert_default(), record, way.new_version());
     if status.conditions().is_empty() {
         let message = "connecting to the BMC".into();
         let verdict = Verdict { state: State::Progressing, reason: "BmcConnecting".into(), message };

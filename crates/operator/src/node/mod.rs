@@ -112,7 +112,8 @@ impl Kind for Nodes {
         let spec = NodeSpec { bmc: inputs.bmc.endpoint.clone(), ..node.spec.clone() };
         let spec = node::validate(&spec).map_err(Error::Invalid)?;
         let docker = spec.docker.as_ref().map(|endpoint| address(endpoint, inputs.docker)).transpose()?;
-        let bmc = spec.bmc.as_ref().and_then(|wanted| bmc::way(wanted, inputs.bmc).transpose());
+        let sent = self.sent(node);
+        let bmc = spec.bmc.as_ref().and_then(|wanted| bmc::way(wanted, inputs.bmc, node, &sent).transpose());
         Ok(Reachable { spec, docker, bmc })
     }
 
@@ -152,7 +153,7 @@ impl Kind for Nodes {
 
     fn report(
         &self,
-        _valid: &Reachable,
+        valid: &Reachable,
         observed: &Observed,
         plan: &Plan,
         acted: &Acted<()>,
@@ -168,9 +169,11 @@ impl Kind for Nodes {
         let until = plan.bmc.as_ref().and_then(|bmc| bmc.until).into_iter().chain(waiting).min();
         let connecting = matches!(observed.docker, Some(Docker { host: Host::Connecting, .. }));
         let under_way = plan.bmc.as_ref().is_some_and(|bmc| bmc.awaited);
+        let to_change = matches!(&valid.bmc, Some(Ok(way)) if way.is_to_change(&status));
         // A Node says that its Design is awaited, if it is for long.
         let awaited = matches!(observed.design, Word::Awaited { told: false }).then(|| now() + DESIGN_AWAITED);
         let next = match (until.into_iter().chain(awaited).min(), state) {
+            _ if to_change => Next::At(now()),
             (Some(time), _) => Next::At(time),
             // Host and BMC say by an event when something is otherwise: a look now would see no more.
             (None, State::Converged) => Next::Settled,

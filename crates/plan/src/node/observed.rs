@@ -42,6 +42,8 @@ pub struct Bmc {
 pub struct Facts {
     /// All of this has been asked for; what is not there the BMC does not tell.
     pub complete: bool,
+    /// It takes its time to tell, and is not waited for.
+    pub late: bool,
     /// Who it is.
     pub identity: Option<bmc::Identity>,
     /// The host on one line.

@@ -5,7 +5,7 @@ use slipway_api::conditions::{HasConditions, State, Verdict};
 use slipway_api::node::{BmcStatus, DockerStatus, LoginStatus, Power};
 use slipway_api::{NodeSpec, NodeStatus};
 
-use super::bmc::{self, Seen, Told, summary};
+use super::bmc::{self, Seen, Told, rotation, summary};
 use super::{Bmc, Host, Observed, Plan};
 
 /// A status, and what it means for the next look.
@@ -31,11 +31,15 @@ pub fn status(
     let told = plan.bmc.as_ref().map(|bmc| &bmc.told);
     if let Some(session) = &observed.bmc {
         // All at once, for one write: its inventory follows the first look within seconds.
-        let hasty = told == Some(&Told::AsWanted) && !session.facts.complete && old.power.is_none();
+        let hasty =
+            told == Some(&Told::AsWanted) && !session.facts.complete && !session.facts.late && old.power.is_none();
         if hasty {
             return Judgement { status, state: State::Progressing };
         }
-        describe(&mut status, session, told);
+        if let Some(plan) = &plan.bmc {
+            status.bmc.get_or_insert_default().rotation.clone_from(&plan.rotation);
+        }
+        describe(&mut status, spec, session, told);
     }
     if let Some(plan) = &plan.bmc {
         status.operation.clone_from(&plan.operation);
@@ -100,7 +104,7 @@ fn off(spec: &NodeSpec) -> Verdict {
 }
 
 /// What the BMC tells.
-fn describe(status: &mut NodeStatus, session: &Bmc, told: Option<&Told>) {
+fn describe(status: &mut NodeStatus, spec: &NodeSpec, session: &Bmc, told: Option<&Told>) {
     let mut bmc = status.bmc.take().unwrap_or_default();
     match &session.view.seen {
         Seen::Nothing => {}
@@ -129,11 +133,13 @@ fn describe(status: &mut NodeStatus, session: &Bmc, told: Option<&Told>) {
     }
     // A try that was put on record meanwhile counts.
     let counts = |login: &&LoginStatus| {
-        let more = |on_record: &LoginStatus| on_record.version == login.version && on_record.tries > login.tries;
-        login.tries == 0 || !bmc.login.as_ref().is_some_and(more)
+        let more = rotation::tries(Some(&bmc), &login.version).is_some_and(|on_record| on_record.tries > login.tries);
+        login.tries == 0 || !more
     };
-    if let Some(login) = facts.login.as_ref().filter(counts) {
-        bmc.login = Some(login.clone());
+    if let Some(login) = facts.login.clone().filter(|login| counts(&login)) {
+        let rotate = spec.bmc.as_ref().and_then(|bmc| bmc.rotate.as_ref());
+        let new = session.view.secrets.as_ref().and_then(|secrets| Some(secrets.as_ref().ok()?.new.as_str()));
+        rotation::record(&mut bmc, login, rotate.zip(new));
     }
     bmc.pin.clone_from(&facts.pin);
     status.bmc = Some(bmc).filter(|bmc| *bmc != BmcStatus::default());

@@ -138,7 +138,9 @@ pub(super) fn of_bmc(node: &Node) -> Vec<Reference> {
         CaRef::ConfigMapKeyRef(key) => Reference::new(NeedKind::ConfigMap, &key.name, "spec.bmc.tls.caRef"),
         CaRef::SecretKeyRef(key) => Reference::new(NeedKind::Secret, &key.name, "spec.bmc.tls.caRef"),
     });
-    credentials.into_iter().chain(ca).collect()
+    let rotate = bmc.rotate.as_ref();
+    let rotate = rotate.map(|rotate| Reference::new(NeedKind::Secret, &rotate.secret_ref.name, "spec.bmc.rotate"));
+    credentials.into_iter().chain(rotate).chain(ca).collect()
 }
 
 /// Those of a Node's Docker half.

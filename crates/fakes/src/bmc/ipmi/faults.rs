@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::bmc::Power;
+use crate::faults::Hook;
 
 /// What a client asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +59,10 @@ pub enum Effect {
     RestartAfter,
     /// It says that the machine is on, or off, whatever it is.
     ClaimPower(Power),
+    /// The test does something, and the request is lost.
+    HookBefore(Hook),
+    /// It is done, then the test does something, and the reply is lost.
+    HookAfter(Hook),
 }
 
 /// A rule: one fault at some calls.

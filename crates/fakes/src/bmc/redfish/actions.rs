@@ -74,6 +74,9 @@ impl Request {
 pub(super) fn handle(state: &mut State, request: &Request) -> Answer {
     let shape = state.settings.flavour.shape();
     let name = request.name(shape);
+    if state.has(&Bug::RedirectsElsewhere) {
+        return Answer::new(301).header("location", "https://evil.example/login.html");
+    }
     if name != "root" {
         if let Some(later) =
             state.bugs.iter().find_map(|bug| if let Bug::Busy(later) = bug { Some(*later) } else { None })
@@ -90,6 +93,10 @@ pub(super) fn handle(state: &mut State, request: &Request) -> Answer {
         }
         if let Err(answer) = admit(state, request, shape) {
             return answer;
+        }
+        let account = Paths::of(shape).account;
+        if state.has(&Bug::WantsNewPassword) && request.path != account && name != "logout" {
+            return wants_new_password(&account);
         }
     }
     match name {
@@ -122,6 +129,15 @@ fn refusal(state: &State, request: &Request, status: u16, id: &str, words: &str)
     let code = if is_terse { "iLO.0.10.ExtendedInfo" } else { "Base.1.8.GeneralError" };
     let error = json!({"code": code, "message": "See @Message.ExtendedInfo for more information.", "@Message.ExtendedInfo": [message]});
     Answer::with(status, json!({ "error": error }))
+}
+
+fn wants_new_password(account: &str) -> Answer {
+    let words = "The password provided for this account must be changed before access is granted.";
+    let message = json!({"MessageId": "Base.1.8.PasswordChangeRequired", "MessageArgs": [account], "Message": words});
+    Answer::with(
+        403,
+        json!({"error": {"code": "Base.1.8.GeneralError", "message": words, "@Message.ExtendedInfo": [message]}}),
+    )
 }
 
 fn denied(state: &State, request: &Request, shape: &Shape) -> Answer {
@@ -225,7 +241,7 @@ fn change(
 
 fn reset(state: &mut State, request: &Request, shape: &Shape) -> Answer {
     let wanted = request.body["ResetType"].as_str().unwrap_or_default();
-    if !shape.resets.contains(&wanted) {
+    if !state.resets().contains(&wanted) {
         let status = if state.has(&Bug::UnknownResetIs501) { 501 } else { 400 };
         return refusal(
             state,
@@ -336,7 +352,13 @@ fn set_password(state: &mut State, request: &Request, _: &Shape) -> Answer {
             "The password must have 8 to 20 characters.",
         );
     }
-    state.password = password;
+    if !state.has(&Bug::KeepsPassword) {
+        state.password = password;
+        state.bugs.retain(|bug| *bug != Bug::WantsNewPassword);
+    }
+    if state.has(&Bug::PasswordEndsSessions) {
+        state.sessions.clear();
+    }
     Answer::new(204)
 }
 

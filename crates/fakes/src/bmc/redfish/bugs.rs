@@ -60,4 +60,14 @@ pub enum Bug {
     HasBootSettings,
     /// There is a second system.
     TwoSystems,
+    /// Every request is redirected to another host.
+    RedirectsElsewhere,
+    /// Of the values that a reset may have only these are offered and taken.
+    OffersResets(&'static [&'static str]),
+    /// After a login nothing is answered before the password is changed (DSP0266, "Password change required").
+    WantsNewPassword,
+    /// A change of the password ends all sessions.
+    PasswordEndsSessions,
+    /// A change of the password is answered as done, and not made.
+    KeepsPassword,
 }

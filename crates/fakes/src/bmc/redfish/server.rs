@@ -207,6 +207,10 @@ impl Host {
             _ => self.faults.has_struck(),
         }
         match effect {
+            Effect::Hook(hook) => {
+                hook.run();
+                Err(Cut)
+            }
             Effect::Fail(status, words) => {
                 let error = json!({"code": "Base.1.8.GeneralError", "message": words});
                 Ok(Some(Answer { status: *status, body: Some(json!({ "error": error })), ..Answer::default() }))

@@ -78,6 +78,13 @@ impl State {
         self.bugs.contains(bug)
     }
 
+    /// The values that a reset may have.
+    pub(super) fn resets(&self) -> &'static [&'static str] {
+        let fewer =
+            self.bugs.iter().find_map(|bug| if let Bug::OffersResets(fewer) = bug { Some(*fewer) } else { None });
+        fewer.unwrap_or(self.settings.flavour.shape().resets)
+    }
+
     /// Whether the account is locked: too many wrong passwords.
     pub(super) fn is_locked(&self) -> bool {
         self.settings.locks_after.is_some_and(|most| self.denials >= most)

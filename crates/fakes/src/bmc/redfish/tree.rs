@@ -194,10 +194,10 @@ impl<'a> Tree<'a> {
         let mut reset = json!({"target": if shape.slash { format!("{target}/") } else { target }});
         if state.has(&Bug::HasActionInfo) {
             reset["@Redfish.ActionInfo"] = json!(format!("{path}/ResetActionInfo"));
-            let parameters = json!([{"Name": "ResetType", "Required": true, "AllowableValues": shape.resets}]);
+            let parameters = json!([{"Name": "ResetType", "Required": true, "AllowableValues": state.resets()}]);
             self.add(&format!("{path}/ResetActionInfo"), "ActionInfo", json!({"Parameters": parameters}));
         } else if !state.has(&Bug::HidesResets) {
-            reset["ResetType@Redfish.AllowableValues"] = json!(shape.resets);
+            reset["ResetType@Redfish.AllowableValues"] = json!(state.resets());
         }
         let identity = &state.machine.identity;
         let mut system = json!({

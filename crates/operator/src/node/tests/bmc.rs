@@ -244,3 +244,112 @@ async fn a_deletion_ejects_the_media_and_ends_even_if_the_bmc_is_dead() {
         assert_eq!(sent, commands);
     }
 }
+
+const NEW_SECRET: &str = "/api/v1/namespaces/ns/secrets/t";
+
+/// A Node whose BMC has the password `secret`, and a request to make it `better`.
+fn to_be_rotated() -> World {
+    let world = World::new(&json!({}));
+    *world.toy.password.lock().unwrap() = Some(b"secret".to_vec());
+    let mut new = secret("YmV0dGVy");
+    new["metadata"] = json!({"name": "t", "namespace": "ns", "uid": "t-1"});
+    world.api.put(NEW_SECRET, new);
+    world
+}
+
+fn rotate(world: &World) {
+    let address = json!({"address": "ipmi://h", "credentials": {"secretRef": {"name": "s"}}});
+    let mut bmc = address;
+    bmc["rotate"] = json!({"requestedAt": "r1", "secretRef": {"name": "t"}});
+    world.spec("bmc", bmc);
+}
+
+fn is_rotated(status: &Value) -> bool {
+    ready(status) == ("True", "PasswordRotated")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_is_changed_wherever_the_process_dies_and_no_account_is_locked() {
+    for loses in [false, true] {
+        for dies_after in 0..14 {
+            let mut world = to_be_rotated();
+            world.until(is_ready).await;
+            world.toy.loses_change.store(loses, Ordering::SeqCst);
+            rotate(&world);
+            for _ in 0..dies_after {
+                world.pass().await;
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+            world.restart();
+            let status = world.until(is_rotated).await;
+            let story = format!("loses {loses}, died after {dies_after} passes: {status:#}");
+            assert_eq!(world.toy.password.lock().unwrap().as_deref(), Some(&b"better"[..]), "{story}");
+            assert!(world.toy.most_refused.load(Ordering::SeqCst) <= 2, "{story}");
+            assert!(status["bmc"]["rotation"]["inForce"] == true && status["operation"].is_null(), "{story}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_ends_when_the_spec_names_the_new_secret_and_costs_no_login() {
+    let world = to_be_rotated();
+    world.until(is_ready).await;
+    rotate(&world);
+    let status = world.until(is_rotated).await;
+    let message = status["conditions"][0]["message"].as_str().unwrap();
+    assert!(message.contains("point spec.bmc.credentials.secretRef at t") && !message.contains("better"), "{message}");
+    let logins = world.toy.logins.load(Ordering::SeqCst);
+    world.spec("bmc", json!({"address": "ipmi://h", "credentials": {"secretRef": {"name": "t"}}}));
+    let status =
+        world.until(|status| ready(status) == ("True", "Reconciled") && status["bmc"]["rotation"].is_null()).await;
+    assert!(status["bmc"]["login"]["version"].as_str().unwrap().starts_with("t/"), "{status:#}");
+    assert_eq!(world.toy.logins.load(Ordering::SeqCst), logins, "it is the login that is in force");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_ends_when_the_password_is_put_into_the_old_secret() {
+    let world = to_be_rotated();
+    world.until(is_ready).await;
+    rotate(&world);
+    world.until(is_rotated).await;
+    world.api.put(SECRET, secret("YmV0dGVy"));
+    world.until(|status| ready(status) == ("True", "Reconciled")).await;
+    world.spec("bmc", json!({"address": "ipmi://h", "credentials": {"secretRef": {"name": "s"}}}));
+    world.until(|status| ready(status) == ("True", "Reconciled") && status["bmc"]["rotation"].is_null()).await;
+    assert_eq!(world.toy.most_refused.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_secret_that_was_replaced_is_named_and_not_tried() {
+    let world = to_be_rotated();
+    world.until(is_ready).await;
+    rotate(&world);
+    world.until(is_rotated).await;
+    world.spec("bmc", json!({"address": "ipmi://h", "credentials": {"secretRef": {"name": "s"}}}));
+    let status = world.until(|status| ready(status).1 == "BmcCredentialsOutdated").await;
+    assert!(status["conditions"][0]["message"].as_str().unwrap().contains("Secret t"), "{status:#}");
+    assert_eq!(world.toy.most_refused.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_of_two_passwords_is_tried_more_than_once_if_both_are_refused() {
+    let mut world = to_be_rotated();
+    *world.toy.password.lock().unwrap() = Some(b"a third".to_vec());
+    rotate(&world);
+    let status = world
+        .until(|status| {
+            ready(status).1 == "BmcCredentialsRefused"
+                && status["conditions"][0]["message"].as_str().unwrap().contains("Neither")
+        })
+        .await;
+    let message = status["conditions"][0]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("Secret s") && message.contains("Secret t"), "{message}");
+    for _ in 0..3 {
+        world.restart();
+        for _ in 0..5 {
+            world.pass().await;
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        }
+    }
+    assert_eq!(world.toy.logins.load(Ordering::SeqCst), 2);
+}

@@ -50,6 +50,7 @@ pub fn by_hand(wanted: &Wanted, status: &NodeStatus, host: &Host, name: &str, no
     Plan {
         operation,
         done,
+        rotation: None,
         plan: None,
         send: None,
         awaited: false,

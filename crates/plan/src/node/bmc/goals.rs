@@ -5,6 +5,7 @@ use slipway_api::container_service::Drift;
 use slipway_api::node::{self, Manner, NodeBoot, Power};
 
 use super::approval::{Intent, stand};
+use super::evidence;
 use super::plan::{Plan, Planner, Sight, Told, say, word};
 use super::{Boot, BootDevice, BootMode, BootOverride, Command, Persistence, PowerState};
 use crate::rollout::Ask;
@@ -13,7 +14,7 @@ use crate::rollout::Ask;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Goal {
     pub command: Command,
-    /// `Power`, `Reboot`, `Boot` or `VirtualMedia`.
+    /// `Power`, `Reboot`, `Boot`, `VirtualMedia` or `Rotation`.
     pub purpose: &'static str,
     /// What of the spec it meets.
     pub meets: String,
@@ -145,6 +146,9 @@ impl Planner<'_> {
         if !self.reboot(look, &mut goals) {
             self.power(look, &mut goals, differs);
         }
+        if goals.is_empty() {
+            goals.extend(self.new_password());
+        }
         goals
     }
 
@@ -234,7 +238,9 @@ impl Planner<'_> {
         if let Some(operation) = self.operation.clone().filter(|operation| operation.in_doubt) {
             return self.in_doubt(&operation);
         }
-        let told = if differs.is_empty() {
+        let told = if let Some(told) = self.told_of_rotation() {
+            told
+        } else if differs.is_empty() {
             Told::AsWanted
         } else {
             let Differs { reason, message } = differs.remove(0);
@@ -259,9 +265,10 @@ impl Planner<'_> {
                 "Boot" => "look at the host; remove spec.boot and add it again to arm it once more",
                 _ => "look at the host, then change the field that asked for it",
             };
+            let looked_at = evidence::looked_at(operation);
             let message = format!(
-                "{} was sent at {} or shortly before Slipway stopped, and nothing tells whether it was carried out; it is \
-                 not sent again. To do: {again}",
+                "{} was sent at {} or shortly before Slipway stopped, and nothing tells whether it was carried out{looked_at}; \
+                 it is not sent again. To do: {again}",
                 operation.command, operation.since
             );
             ("OutcomeUnknown", message)

@@ -16,14 +16,14 @@ pub enum Try {
     Exhausted,
 }
 
-/// Whether these credentials may be tried, by what is on record. `version` names the Secret's content and the request to
-/// try again.
-pub fn may_try(record: Option<&LoginStatus>, version: &str) -> Try {
+/// Whether these credentials may be tried, by what is on record, with so many tries at most. `version` names the Secret's
+/// content and the request to try again.
+pub fn may_try(record: Option<&LoginStatus>, version: &str, most: u8) -> Try {
     match record.filter(|record| record.version == version) {
+        Some(record) if record.refused || record.tries >= most => Try::Exhausted,
         Some(record) if record.tries == 0 => Try::Proven,
-        Some(record) if record.tries >= MOST_TRIES => Try::Exhausted,
         Some(record) => Try::Counted(LoginStatus { tries: record.tries + 1, ..record.clone() }),
-        None => Try::Counted(LoginStatus { version: version.into(), tries: 1 }),
+        None => Try::Counted(LoginStatus { version: version.into(), tries: 1, refused: false }),
     }
 }
 
@@ -35,7 +35,7 @@ pub fn refused(record: Option<&LoginStatus>, version: &str, taken_here: bool) ->
         _ if taken_here => 1,
         _ => MOST_TRIES,
     };
-    LoginStatus { version: version.into(), tries }
+    LoginStatus { version: version.into(), tries, refused: false }
 }
 
 #[cfg(test)]
@@ -43,17 +43,20 @@ mod tests {
     use super::*;
 
     fn record(tries: u8) -> LoginStatus {
-        LoginStatus { version: "s/1".into(), tries }
+        LoginStatus { version: "s/1".into(), tries, refused: false }
     }
 
     #[test]
     fn two_tries_and_no_third() {
-        let Try::Counted(first) = may_try(None, "s/1") else { panic!() };
+        let of = |record: Option<&LoginStatus>, version| may_try(record, version, MOST_TRIES);
+        let Try::Counted(first) = of(None, "s/1") else { panic!() };
         assert_eq!(first, record(1));
-        let Try::Counted(second) = may_try(Some(&first), "s/1") else { panic!() };
-        assert_eq!(may_try(Some(&second), "s/1"), Try::Exhausted);
-        assert_eq!(may_try(Some(&second), "s/2"), Try::Counted(LoginStatus { version: "s/2".into(), tries: 1 }));
-        assert_eq!(may_try(Some(&record(0)), "s/1"), Try::Proven);
+        let Try::Counted(second) = of(Some(&first), "s/1") else { panic!() };
+        assert_eq!(of(Some(&second), "s/1"), Try::Exhausted);
+        let other = LoginStatus { version: "s/2".into(), ..record(1) };
+        assert_eq!(of(Some(&second), "s/2"), Try::Counted(other));
+        assert_eq!(of(Some(&record(0)), "s/1"), Try::Proven);
+        assert_eq!(of(Some(&LoginStatus { refused: true, ..record(1) }), "s/1"), Try::Exhausted);
     }
 
     #[test]

@@ -3,11 +3,13 @@
 
 mod approval;
 mod by_hand;
+pub mod evidence;
 mod goals;
 pub mod login;
 pub mod observed;
 mod operation;
 pub mod plan;
+pub mod rotation;
 pub mod step;
 pub mod summary;
 pub mod validate;
@@ -17,7 +19,8 @@ pub use observed::{
     BmcObserved, Boot, BootDevice, BootMode, BootOverride, Evidence, Health, HealthLevel, Identity, Look, Media,
     Persistence, PowerState, Security, SelEntry, Sensor,
 };
-pub use plan::{Failure, Note, Plan, Seen, Sent, Told, View, plan};
+pub use plan::{Failure, Note, Plan, Seen, Sent, Told, Trouble, View, plan};
+pub use rotation::{Pair, Which};
 pub use step::{BmcStep, Command};
 pub use validate::{Endpoint, Trust, Wanted};
 

@@ -3,11 +3,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use slipway_api::conditions::State;
-use slipway_api::node::{Operation, Power};
+use slipway_api::node::Operation;
 
 use super::goals::{Goal, name, starts_from};
 use super::plan::{Plan, Planner, Sight, say, word};
-use super::{Boot, Command, Evidence, PowerState, Sent};
+use super::{Boot, Command, PowerState, Sent, evidence};
 
 /// A BMC may follow a command only some seconds after it took it.
 const SETTLE: SignedDuration = SignedDuration::from_secs(30);
@@ -15,6 +15,8 @@ const SETTLE: SignedDuration = SignedDuration::from_secs(30);
 const ON_DEADLINE: SignedDuration = SignedDuration::from_mins(3);
 /// A power that was taken away is gone within this time.
 const OFF_DEADLINE: SignedDuration = SignedDuration::from_secs(60);
+/// A command that the BMC took and did not follow is sent again so long after it.
+const AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
 impl Planner<'_> {
     /// Judges the command on record. `None`: it is over, and the next goal's turn.
@@ -51,6 +53,8 @@ impl Planner<'_> {
             "ForceOff" => self.forced_off(&operation, since, look),
             "SetBoot" => self.boot_set(operation, since, look),
             "InsertMedia" | "EjectMedia" => self.media_changed(&operation, since, look),
+            // What came of it is known by the next login.
+            "SetPassword" => Some(self.awaiting(&operation, look, None)),
             _ => self.restarted(operation, since, look),
         }
     }
@@ -85,14 +89,33 @@ impl Planner<'_> {
         if self.now < given_up {
             return Some(self.awaiting(operation, look, Some(given_up)));
         }
-        if operation.taken {
-            let text = format!(
-                "the BMC took `power on` at {}, and the host is {}; it is told again",
-                operation.since, look.observed.power
-            );
-            self.note(true, "PowerOnIgnored", text);
+        self.ignored(operation, since, look, "PowerOnIgnored")
+    }
+
+    /// The BMC took a command and nothing came of it: that is said, and after a pause it is told again.
+    fn ignored(
+        &mut self,
+        operation: &Operation,
+        since: Timestamp,
+        look: &Sight<'_>,
+        reason: &'static str,
+    ) -> Option<Plan> {
+        let again = after(since, AGAIN);
+        if !operation.taken || self.now >= again || !self.still_wanted(operation) {
+            return self.over();
         }
-        self.over()
+        let (at, power) = (&operation.since, look.observed.power);
+        let said = format!("the BMC took {} at {at}, and the host is {power}", operation.command);
+        if !operation.ignored {
+            self.note(true, reason, said.clone());
+        }
+        let message = format!(
+            "{said}. Look at the host and at the BMC's event log; a reset of the BMC may help. It is told again at {again:.0}"
+        );
+        let operation = Operation { ignored: true, ..operation.clone() };
+        let told = say(State::Stalled, reason, message);
+        let shown = self.shown(self.status.plan.clone(), told);
+        Some(Plan { operation: Some(operation), awaited: true, until: Some(again), ..shown })
     }
 
     fn shut_down(&mut self, operation: &Operation, since: Timestamp, look: &Sight<'_>) -> Option<Plan> {
@@ -139,12 +162,7 @@ impl Planner<'_> {
         if self.now < given_up {
             return Some(self.awaiting(operation, look, Some(given_up)));
         }
-        if operation.taken {
-            let text =
-                format!("the BMC took `force off` at {}, and the host is {}", operation.since, look.observed.power);
-            self.note(true, "PowerOffIgnored", text);
-        }
-        self.over()
+        self.ignored(operation, since, look, "PowerOffIgnored")
     }
 
     fn is_off(&mut self, operation: &Operation, look: &Sight<'_>) -> Option<Plan> {
@@ -160,7 +178,7 @@ impl Planner<'_> {
     fn still_wanted(&self, operation: &Operation) -> bool {
         match operation.purpose.as_str() {
             "Reboot" => self.wanted.reboot.as_ref().is_some_and(|reboot| reboot.requested_at == operation.goal),
-            _ => self.wanted.power == Some(Power::Off),
+            _ => self.wanted.power.is_some_and(|power| format!("{power:?}") == operation.goal),
         }
     }
 
@@ -177,16 +195,16 @@ impl Planner<'_> {
             self.note(false, "Restarted", "the BMC has restarted the host");
         } else if !look.deep {
             return Some(self.awaiting(&operation, look, None));
-        } else if changed(&before, &look.observed.evidence) || (moving && was_on) {
-            self.note(
-                false,
-                "Restarted",
-                "the answer to the restart was lost; the BMC shows that the host was restarted",
-            );
+        } else if let Some(sign) = evidence::of_restart(&before, &look.observed.evidence, look.at.duration_since(since))
+            .or_else(|| (moving && was_on).then(|| "it was on and is not any more".to_owned()))
+        {
+            let text = format!("the answer to the restart was lost; the BMC shows that the host was restarted: {sign}");
+            self.note(false, "Restarted", text);
         } else if self.now < settled {
             return Some(self.awaiting(&operation, look, Some(settled)));
         } else if before.last_restart.is_some() && before.last_restart == look.observed.evidence.last_restart {
-            self.note(true, "RestartLost", "the BMC shows that the host was not restarted; it is asked once more");
+            let text = "the BMC shows that the host was not restarted (the time of its last restart is as it was); it is asked once more";
+            self.note(true, "RestartLost", text);
             return self.over();
         } else {
             operation.in_doubt = true;
@@ -239,14 +257,6 @@ impl Planner<'_> {
         self.done.virtual_media = insert.then(|| operation.goal.clone());
         self.over()
     }
-}
-
-/// Whether the BMC tells of a restart. What it does not tell at one of the two times tells nothing.
-fn changed(before: &Evidence, now: &Evidence) -> bool {
-    let differs = |before: &Option<String>, now: &Option<String>| matches!((before, now), (Some(a), Some(b)) if a != b);
-    differs(&before.last_restart, &now.last_restart)
-        || differs(&before.restart_cause, &now.restart_cause)
-        || differs(&before.newest_event, &now.newest_event)
 }
 
 /// Whether the host certainly was not started since the command: then an armed override is not consumed.

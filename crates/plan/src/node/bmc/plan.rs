@@ -6,14 +6,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use slipway_api::NodeStatus;
 use slipway_api::conditions::{self, State, Verdict};
-use slipway_api::node::{Done, Operation, PlanStatus};
+use slipway_api::node::{Done, Operation, PlanStatus, RotationStatus};
 
 use super::goals::Goal;
-use super::{BmcObserved, BmcStep, Command, Wanted};
+use super::{BmcObserved, BmcStep, Command, Pair, Wanted};
 use crate::rollout::Ask;
 
 /// What a command is planned on must be no older than this.
 const FRESH: SignedDuration = SignedDuration::from_secs(20);
+/// The reason of a BMC that takes the login and nothing else before the password is changed.
+const PASSWORD_CHANGE_REQUIRED: &str = "BmcPasswordChangeRequired";
 /// An outage that is shorter than this is not told, if nothing waits for the BMC.
 const SHORT_OUTAGE: SignedDuration = SignedDuration::from_secs(30);
 
@@ -30,10 +32,21 @@ pub struct View {
     pub guests: Vec<String>,
     /// Other Nodes that name the same BMC, as `namespace/name`.
     pub twins: Vec<String>,
+    /// The Secrets of a change of the password, if one is asked for; or why they cannot be used.
+    pub secrets: Option<Result<Pair, Trouble>>,
     /// Nothing may be done.
     pub suspended: bool,
     /// Why the rollout of its Design does not let the host be disrupted now.
     pub hold: Option<String>,
+}
+
+/// Why something cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// One CamelCase word.
+    pub reason: &'static str,
+    /// What is wrong, and what to do.
+    pub message: String,
 }
 
 /// What a BMC shows.
@@ -106,6 +119,8 @@ pub struct Plan {
     pub operation: Option<Operation>,
     /// What of the spec has been done.
     pub done: Done,
+    /// What must be on record of the change of the password.
+    pub rotation: Option<RotationStatus>,
     /// The plan that the status shows.
     pub plan: Option<PlanStatus>,
     /// What to send, once the above is on record.
@@ -167,12 +182,19 @@ pub fn plan(wanted: &Wanted, status: &NodeStatus, view: &View, uid: &str, now: T
         _ if !view.twins.is_empty() => return Planner::new(wanted, status, view, uid, now).twins(),
         Seen::Nothing => return Planner::new(wanted, status, view, uid, now).connecting(),
         Seen::Away { needs_person, reason, message, since } => {
-            return Planner::new(wanted, status, view, uid, now).away(*needs_person, reason, message, *since);
+            let mut planner = Planner::new(wanted, status, view, uid, now);
+            if *reason == PASSWORD_CHANGE_REQUIRED
+                && let Some(plan) = planner.change_what_must_be_changed()
+            {
+                return plan;
+            }
+            return planner.away(*needs_person, reason, message, *since);
         }
         Seen::Shown { observed, at, deep } => (observed, *at, *deep),
     };
     let mut planner = Planner::new(wanted, status, view, uid, now);
     planner.forget_what_is_not_wanted();
+    planner.login_was_taken();
     let look = Sight { observed, at, deep };
     let plan = match planner.settle(&look) {
         // A step that comes first, such as what the host boots from, is awaited.
@@ -215,6 +237,7 @@ pub(super) struct Planner<'a> {
     pub now: Timestamp,
     pub operation: Option<Operation>,
     pub done: Done,
+    pub rotation: Option<RotationStatus>,
     pub notes: Vec<Note>,
 }
 
@@ -227,7 +250,12 @@ impl<'a> Planner<'a> {
             (None, Seen::Shown { .. }) => first(),
             (None, _) => Done::default(),
         };
-        Self { wanted, status, view, uid, now, operation: status.operation.clone(), done, notes: Vec::new() }
+        let rotation = status.bmc.as_ref().and_then(|bmc| bmc.rotation.clone());
+        let mut operation = status.operation.clone();
+        if let (Some(operation), Sent::Taken) = (&mut operation, &view.sent) {
+            operation.taken = true;
+        }
+        Self { wanted, status, view, uid, now, operation, done, rotation, notes: Vec::new() }
     }
 
     /// A field that is gone and comes back is a change.
@@ -241,10 +269,11 @@ impl<'a> Planner<'a> {
     }
 
     /// What the status is to hold as it is, with this said.
-    fn standing(&self, told: Told) -> Plan {
+    pub(super) fn standing(&self, told: Told) -> Plan {
         Plan {
             operation: self.operation.clone(),
             done: self.status.done.clone().unwrap_or_default(),
+            rotation: self.rotation.clone(),
             plan: self.status.plan.clone(),
             send: None,
             awaited: false,
@@ -306,8 +335,13 @@ impl<'a> Planner<'a> {
         };
         let on = (command.interrupts() || command == Command::PowerOn).then_some(power);
         let told = under_way(&operation, look.observed);
+        let rotation = match &command {
+            Command::SetPassword { secret } => self.counted(secret),
+            _ => self.rotation.clone(),
+        };
         Plan {
             operation: Some(operation),
+            rotation,
             send: Some(BmcStep { command, on }),
             awaited: true,
             deep: true,
@@ -317,7 +351,16 @@ impl<'a> Planner<'a> {
 
     /// The command on record is awaited.
     pub(super) fn awaiting(&self, operation: &Operation, look: &Sight<'_>, until: Option<Timestamp>) -> Plan {
-        let told = under_way(operation, look.observed);
+        let told = match &self.view.failure {
+            Some(failure) if self.view.sent == Sent::Lost && failure.command == operation.command => {
+                let message = format!(
+                    "{}; what came of it is read from the BMC; the host is {}",
+                    failure.message, look.observed.power
+                );
+                say(State::Progressing, failure.reason, message)
+            }
+            _ => under_way(operation, look.observed),
+        };
         Plan {
             operation: Some(operation.clone()),
             awaited: true,
@@ -332,6 +375,7 @@ impl<'a> Planner<'a> {
         Plan {
             operation: self.operation.clone(),
             done: self.done.clone(),
+            rotation: self.rotation.clone(),
             plan,
             send: None,
             awaited: false,
@@ -357,10 +401,12 @@ fn under_way(operation: &Operation, observed: &BmcObserved) -> Told {
         "SetBoot" => "SettingBoot",
         "InsertMedia" => "InsertingMedia",
         "EjectMedia" => "EjectingMedia",
+        "SetPassword" => "SettingPassword",
         _ => "Restarting",
     };
     let asked = match operation.purpose.as_str() {
         "Reboot" => format!("spec.reboot asks for it ({})", operation.goal),
+        "Rotation" => format!("spec.bmc.rotate asks for it ({})", operation.goal),
         "Power" => format!("spec.power is {}", operation.goal),
         _ => operation.goal.clone(),
     };
@@ -386,6 +432,7 @@ pub fn word(command: &Command) -> &'static str {
         Command::ClearBoot => "ClearBoot",
         Command::InsertMedia { .. } => "InsertMedia",
         Command::EjectMedia => "EjectMedia",
+        Command::SetPassword { .. } => "SetPassword",
     }
 }
 
@@ -398,6 +445,7 @@ pub(super) fn spoken(operation: &Operation) -> &'static str {
         "SetBoot" => "setting what it boots from",
         "InsertMedia" => "inserting virtual media",
         "EjectMedia" => "ejecting virtual media",
+        "SetPassword" => "setting the BMC's new password",
         _ => "restarting",
     }
 }

@@ -48,6 +48,11 @@ pub enum Command {
     },
     /// Take virtual media out.
     EjectMedia,
+    /// Change the password of the account that is logged in. The password itself is no part of a plan.
+    SetPassword {
+        /// Name of the Secret that holds it.
+        secret: String,
+    },
 }
 
 impl Command {
@@ -75,6 +80,7 @@ impl fmt::Display for Command {
             Self::ClearBoot => f.write_str("boot as the firmware is set up"),
             Self::InsertMedia { image } => write!(f, "insert {image}"),
             Self::EjectMedia => f.write_str("eject the virtual media"),
+            Self::SetPassword { secret } => write!(f, "set the password of Secret {secret}"),
         }
     }
 }

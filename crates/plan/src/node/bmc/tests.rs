@@ -91,6 +91,7 @@ impl World {
             failure: self.failure.clone(),
             guests: self.guests.clone(),
             twins: Vec::new(),
+            secrets: None,
             suspended: self.spec.suspend,
             hold: self.hold.clone(),
         }
@@ -158,6 +159,7 @@ impl World {
             Command::ClearBoot => self.boot = Boot::Normal,
             Command::InsertMedia { image } => self.media = Some(image.clone()),
             Command::EjectMedia => self.media = None,
+            Command::SetPassword { .. } => unreachable!("see the tests of the rotation"),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use slipway_api::NodeSpec;
 use slipway_api::container_service::Drift;
-use slipway_api::node::{Approval, BmcEndpoint, BmcTls, CaRef, Manner, NodeBoot, Power, Reboot};
+use slipway_api::node::{Approval, BmcEndpoint, BmcTls, CaRef, Manner, NodeBoot, Power, Reboot, Rotate};
 
 use crate::Finding;
 use crate::node::validate::{host_and_port, time};
@@ -26,6 +26,8 @@ pub struct Wanted {
     pub secret: Option<String>,
     /// The request to try refused credentials again.
     pub retry: Option<String>,
+    /// The request to change the password.
+    pub rotate: Option<Rotate>,
     /// Power of the host; `None` leaves it.
     pub power: Option<Power>,
     /// How it is powered off.
@@ -115,6 +117,7 @@ pub fn validate(spec: &NodeSpec, findings: &mut Vec<Finding>) -> Option<Wanted> 
         endpoint,
         secret: bmc.credentials.as_ref().map(|credentials| credentials.secret_ref.name.clone()),
         retry: bmc.credentials.as_ref().and_then(|c| c.retry.as_ref().map(|retry| retry.requested_at.clone())),
+        rotate: bmc.rotate.clone(),
         power: spec.power,
         manner: off.mode,
         off_timeout,
@@ -241,6 +244,9 @@ fn unused(bmc: &BmcEndpoint, findings: &mut Vec<Finding>) {
     }
     if bmc.credentials.is_some() && bmc.address == "manual" {
         refuse("credentials", "a BMC that can be asked");
+    }
+    if bmc.rotate.is_some() && bmc.credentials.is_none() {
+        refuse("rotate", "a BMC with credentials");
     }
     if bmc.minimum_suite.is_some_and(|suite| suite != 3 && suite != 17) {
         findings.push(Finding::error("SuiteInvalid", "spec.bmc.minimumSuite", "the cipher suites are 3 and 17"));
