@@ -62,7 +62,7 @@ fn bmc(model: &NodeModel) -> Option<BmcEndpoint> {
 }
 
 fn endpoint(address: String, credentials: Option<BmcCredentials>) -> BmcEndpoint {
-    BmcEndpoint { address, credentials, tls: None, minimum_suite: None }
+    BmcEndpoint { address, credentials, tls: None, minimum_suite: None, rotate: None }
 }
 
 /// Everything that a provisioner would do to the machine. There is none yet, whatever the Design's `maas` says.
