@@ -1,6 +1,7 @@
 //! Changes: their order, their way back, and what counts as one.
 
 use anyhow::{Context, Result, ensure};
+use bollard::query_parameters::StopContainerOptions;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -259,6 +260,48 @@ async fn a_tag_that_moves_is_followed_and_the_image_that_nothing_uses_is_removed
         })
         .await?;
         site.host().docker()?.inspect_image(&after).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_or_cannot_be_made_takes_nothing_from_what_runs() -> Result<()> {
+    on_site(async |ns| {
+        let site = Site::with_hosts(ns, 1).await?;
+        let on = |subnet: &str, more: Value| {
+            let network = json!({"ipam": {"config": [{"subnet": subnet}]}});
+            let mut service = json!({"image": SLEEPER});
+            service.as_object_mut().into_iter().for_each(|it| it.extend(more.as_object().cloned().unwrap_or_default()));
+            json!({"compose": {"services": {"web": service}, "networks": {"default": network}}})
+        };
+        site.apply("other", &on("10.91.2.0/24", json!({}))).await?;
+        site.apply("app", &on("10.91.1.0/24", json!({}))).await?;
+        site.ready("other").await?;
+        site.ready("app").await?;
+        let first = id_of(&site.containers(site.host(), "app").await?, "app-web-1")?;
+        let docker = site.host().docker()?;
+
+        // Refused: what somebody stops is started again, and the message says so.
+        site.apply("app", &on("10.91.1.0/24", json!({"build": "."}))).await?;
+        let message = site.not_ready("app", "UnsupportedKey").await?;
+        ensure!(message.contains("what ran is kept running"), "{message}");
+        docker.stop_container("app-web-1", None::<StopContainerOptions>).await?;
+        let healed = site
+            .wait_containers(site.host(), "app", "it to run again", |all| all.len() == 1 && all.values().all(runs))
+            .await?;
+        ensure!(id_of(&healed, "app-web-1")? == first, "it was made anew");
+
+        // A network that cannot be made: the one in use stays, with all that is on it.
+        site.apply("app", &on("10.91.2.0/25", json!({}))).await?;
+        site.not_ready("app", "SubnetOverlaps").await?;
+        let now = site.containers(site.host(), "app").await?;
+        ensure!(id_of(&now, "app-web-1")? == first && now.values().all(runs), "what ran was touched: {now:?}");
+
+        site.apply("app", &on("10.91.3.0/24", json!({}))).await?;
+        site.ready("app").await?;
+        let address = exec(site.host(), "app-web-1", &["ip", "-4", "addr", "show", "dev", "eth0"])?;
+        ensure!(address.contains("10.91.3."), "{address}");
         Ok(())
     })
     .await
