@@ -12,7 +12,7 @@ use slipway_ipmi::commands::app::{DeviceId, GetDeviceId, GetSystemGuid};
 use slipway_ipmi::commands::boot::{self, BootFlags};
 use slipway_ipmi::commands::channel::GetChannelAuthenticationCapabilities;
 use slipway_ipmi::commands::chassis::{
-    ChassisControl, ChassisStatus, GetChassisStatus, GetPohCounter, GetSystemRestartCause,
+    ChassisControl, ChassisStatus, GetChassisStatus, GetPohCounter, GetSystemRestartCause, PohCounter,
 };
 use slipway_ipmi::commands::events::Severity;
 use slipway_ipmi::commands::fru::FruInventory;
@@ -124,7 +124,7 @@ impl Ipmi {
             restart_cause: cause.map(|cause| cause.to_string()),
             newest_event: self.newest_power_event().await?,
             power_event: Some(power_event(status).to_owned()),
-            minutes_on: count.map(|count| count.minutes()),
+            minutes_on: count.map(PohCounter::minutes),
             minutes_step: count.map(|count| count.minutes_per_count.into()),
         })
     }

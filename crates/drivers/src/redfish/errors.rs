@@ -77,7 +77,7 @@ impl Refusal {
         let ids: Vec<String> = ids.map(|id| id.rsplit('.').next().unwrap_or_default().to_owned()).collect();
         let words = messages.iter().filter_map(|message| said(message));
         let words = words.chain(said_alone(body)).collect::<Vec<_>>().join(" ");
-        let of_account = |message: &&&Value| id(*message).is_some_and(|id| id.ends_with(".PasswordChangeRequired"));
+        let of_account = |message: &&&Value| id(message).is_some_and(|id| id.ends_with(".PasswordChangeRequired"));
         let account = messages.iter().find(of_account).and_then(|message| path(message, "/MessageArgs/0"));
         Self { ids, words: printable(&words, MAX_WORDS), account, ..Self::default() }
     }

@@ -50,6 +50,8 @@ enum Rest {
     Asked(Question),
 }
 
+// Four facts, each true or not by itself.
+#[allow(clippy::struct_excessive_bools)]
 pub(super) struct Session {
     key: Key,
     address: BmcAddress,
