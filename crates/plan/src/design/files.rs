@@ -347,7 +347,8 @@ impl SiteFiles {
         }
         if self.is_incomplete {
             // What a site lacks may be in the file that cannot be read.
-            found.retain(|(_, finding)| !Check::NoNodes.is_it(finding) && !Check::NoNetworks.is_it(finding));
+            let lacking = [Check::NoNodes, Check::NoAddresses, Check::NoNetworks, Check::NoCidrs];
+            found.retain(|(_, finding)| !lacking.iter().any(|check| check.is_it(finding)));
         }
         for (namespace, finding) in found.iter_mut().filter(|(_, finding)| finding.place.is_none()) {
             let object = finding.object.clone().map(|object| (namespace.clone(), object));

@@ -90,7 +90,23 @@ pub(crate) fn read_all(text: &str, bounds: Bounds, dialect: Dialect) -> (Vec<Doc
         return (Vec::new(), vec![Unreadable { finding, location: None }]);
     }
     let (roots, problems) = builder::build(text, bounds, dialect);
+    let problems = problems.into_iter().map(|problem| at_the_tab(text, problem)).collect();
     (roots.into_iter().map(|root| Document { value: root.to_value(), root }).collect(), problems)
+}
+
+/// Lines that are looked at for a tab.
+const AFTER: usize = 1000;
+
+/// The parser tells of a tab that indents a line where the value before it begins.
+fn at_the_tab(text: &str, problem: Unreadable) -> Unreadable {
+    let Some(at) = problem.location.filter(|_| problem.finding.message.contains("found a tab")) else { return problem };
+    let from = usize::try_from(at.line).unwrap_or(usize::MAX);
+    let is_tabbed = |line: &&str| line[..line.len() - line.trim_start().len()].contains('\t');
+    let found = text.lines().enumerate().skip(from).take(AFTER).find(|(_, line)| is_tabbed(line));
+    let Some((number, line)) = found else { return problem };
+    let column = line.chars().take_while(|c| *c != '\t').count() as u64 + 1;
+    let location = Some(Location { line: number as u64 + 1, column });
+    Unreadable { finding: problem.finding.hint("indent with blanks"), location }
 }
 
 /// Bounds of what is written here: a model of 10 000 Nodes has some 50 MB.
