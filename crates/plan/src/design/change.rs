@@ -156,7 +156,13 @@ fn impact(change: &Change) -> Option<&'static Impact> {
     if is_in("spec.power") {
         return (change.to.as_ref().and_then(Value::as_str) == Some("Off")).then_some(&POWER);
     }
-    RULES.iter().find(|(part, _)| is_in(part)).map(|(_, impact)| *impact)
+    // Where a whole part comes or goes, what is in it counts.
+    let holds = |part: &str| {
+        let rest = part.strip_prefix(path).and_then(|rest| rest.strip_prefix('.'));
+        let has = |value: &Option<Value>, rest: &str| value.as_ref().is_some_and(|value| value.get(rest).is_some());
+        rest.is_some_and(|rest| has(&change.from, rest) || has(&change.to, rest))
+    };
+    RULES.iter().find(|(part, _)| is_in(part) || holds(part)).map(|(_, impact)| *impact)
 }
 
 fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, changes: &mut Vec<Change>) {

@@ -177,6 +177,11 @@ impl Walk<'_> {
             self.findings.push(if is_word { finding.hint(format!("write \"{value}\"")) } else { finding });
             return;
         }
+        let is_either = schema.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true));
+        if is_either && !value.is_i64() && !value.is_u64() && !value.is_string() {
+            self.report(path, format!("{} where an integer or text is wanted", described(value)));
+            return;
+        }
         if let Some(allowed) = schema.get("enum").and_then(Value::as_array)
             && !allowed.contains(value)
         {
@@ -346,6 +351,7 @@ mod tests {
         "x-kubernetes-validations",
         "x-kubernetes-list-type",
         "x-kubernetes-list-map-keys",
+        "x-kubernetes-int-or-string",
     ];
 
     #[test]
@@ -376,6 +382,15 @@ mod tests {
     fn findings(object: &Value) -> Vec<(&'static str, String)> {
         let kind = object["kind"].as_str().unwrap();
         Schemas::load().check(kind, object).1.into_iter().map(|finding| (finding.code, finding.path)).collect()
+    }
+
+    #[test]
+    fn a_number_or_a_percentage() {
+        for (budget, is_right) in [(json!(2), true), (json!("50%"), true), (json!(1.5), false), (json!([1]), false)] {
+            let design = json!({"apiVersion": "slipway.dev/v1alpha1", "kind": "Design", "metadata": {"name": "a"},
+                                "spec": {"rollout": {"maxUnavailable": budget}}});
+            assert_eq!(findings(design).is_empty(), is_right, "{budget}");
+        }
     }
 
     fn service(spec: &Value) -> Vec<(&'static str, String)> {
