@@ -114,23 +114,36 @@ async fn account(ns: &TestNamespace, name: &str, roles: &[(&str, &str)]) -> Resu
     ns.cluster.token_kubeconfig(&format!("{}-{name}", ns.name), &token)
 }
 
-/// The endpoint of the Service, as its controller would make it.
+/// The endpoint of the Service, as its controller would make it. The API server connects to Pods alone, so one stands for the operator.
 fn connect_service(ns: &TestNamespace, address: &str, port: u16) -> Result<()> {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "slipway", "namespace": ns.name},
+        "spec": {"containers": [{"name": "slipway", "image": "slipway"}]},
+    });
     let endpoints = json!({
         "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "slipway", "namespace": ns.name},
-        "subsets": [{"addresses": [{"ip": address}], "ports": [{"name": "live", "port": port}]}],
+        "subsets": [{
+            "addresses": [{"ip": address, "targetRef": {"kind": "Pod", "name": "slipway", "namespace": ns.name}}],
+            "ports": [{"name": "live", "port": port}],
+        }],
     });
-    let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": "slipway-1", "namespace": ns.name, "labels": {"kubernetes.io/service-name": "slipway"}},
-        "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
-        "ports": [{"name": "live", "port": port, "protocol": "TCP"}],
-    });
-    for (name, object) in [("endpoints", endpoints), ("slice", slice)] {
+    for (name, object) in [("pod", pod), ("endpoints", endpoints)] {
         let path = Run::current()?.subdir("rbac")?.join(format!("{name}.json"));
         std::fs::write(&path, object.to_string())?;
         ns.cluster.kubectl(&["apply", "-f", &path.display().to_string()])?;
     }
+    let runs = json!({"status": {"podIP": address, "podIPs": [{"ip": address}]}}).to_string();
+    ns.cluster.kubectl(&[
+        "patch",
+        "pod",
+        "slipway",
+        "-n",
+        &ns.name,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &runs,
+    ])?;
     Ok(())
 }
 

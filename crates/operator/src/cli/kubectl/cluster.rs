@@ -77,6 +77,8 @@ impl Reach {
     /// What leads to the cluster, and as whom.
     pub(super) async fn config(&self) -> Result<Config> {
         let mut config = config(self.kubeconfig.as_deref(), self.context.as_deref()).await?;
+        // A person waits: what the API server cannot do now is told at once.
+        config.default_retry = false;
         if let Some(user) = &self.impersonate {
             config.auth_info.impersonate = Some(user.clone());
             config.auth_info.impersonate_groups = Some(self.groups.clone()).filter(|groups| !groups.is_empty());

@@ -129,6 +129,7 @@ async fn straight(cluster: &Cluster, server: &Uri, way: &Way) -> Result<Client> 
     }
     let mut config = Config::new(server.clone());
     config.connect_timeout = Some(Duration::from_secs(10));
+    config.default_retry = false;
     let pem = if let Some(path) = &way.server_ca {
         std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?
     } else {
