@@ -402,7 +402,7 @@ fn a_drydock_site_becomes_files() {
     let import = ["import", "drydock", "full.yaml", "-o", "out/site"];
     let ran = slipway(files.path(), &import, "");
     assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
-    assert!(ran.err.contains("full.yaml:185:48: warning: the node `Node_01` is called `node-01` now"), "{}", ran.err);
+    assert!(ran.err.contains("full.yaml:185:48: warning: the node `Node-01` is called `node-01` now"), "{}", ran.err);
     assert!(ran.err.ends_with("imported 15 documents: 1 Design, 2 Nodes, 4 Secrets, into out/site\n"), "{}", ran.err);
     assert!(!ran.err.contains("hunter"), "{}", ran.err);
     let read = || {

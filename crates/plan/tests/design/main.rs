@@ -6,5 +6,7 @@ mod hostile;
 mod incremental;
 mod inheritance;
 mod large;
+mod oracle;
+mod origins;
 mod rules;
 mod support;

@@ -67,3 +67,20 @@ impl Site {
         told.collect::<Vec<_>>().join("\n")
     }
 }
+
+/// `SplitMix64` (Steele, Lea, Flood 2014): small, and the same everywhere.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % u64::try_from(limit).expect("small")).expect("small")
+    }
+
+    pub fn one_in(&mut self, number: usize) -> bool {
+        self.below(number) == 0
+    }
+}

@@ -443,7 +443,7 @@ fn samples() {
         let has_odd_key = path.ends_with("deckhand_bootaction.yaml");
         assert_eq!(imported.has_errors(), has_odd_key, "{}: {}", path.display(), told(&imported).join("\n"));
         assert_eq!(
-            told(&imported).iter().any(|line| line.contains("Error DD000 data.assets[4].data.0xffff")),
+            told(&imported).iter().any(|line| line.contains("Error DD000") && line.contains("0xffff")),
             has_odd_key
         );
         let documents = text.lines().filter(|line| line.starts_with("schema: ")).count();
