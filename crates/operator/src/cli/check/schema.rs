@@ -389,7 +389,7 @@ mod tests {
         for (budget, is_right) in [(json!(2), true), (json!("50%"), true), (json!(1.5), false), (json!([1]), false)] {
             let design = json!({"apiVersion": "slipway.dev/v1alpha1", "kind": "Design", "metadata": {"name": "a"},
                                 "spec": {"rollout": {"maxUnavailable": budget}}});
-            assert_eq!(findings(design).is_empty(), is_right, "{budget}");
+            assert_eq!(findings(&design).is_empty(), is_right, "{budget}");
         }
     }
 
