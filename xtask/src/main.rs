@@ -28,6 +28,8 @@ enum Command {
     Demo(demo::Args),
     /// Take the demo down; nothing of it is left.
     DemoDown(demo::Which),
+    /// Print a site of that many nodes, the same each time.
+    GenerateSite(bench::design::site::Args),
     /// Write the files that are made from code: crds/, and the field tables of docs/.
     Generate(generate::Args),
     /// Keep an API server, Docker hosts and the operator running, to try things on.
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::up(&args),
         Command::DemoDown(which) => demo::down(&which),
+        Command::GenerateSite(args) => bench::design::site::print(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Test(args) => test::run(&args),

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: measures the figures of docs/performance.md, each beside its reference in the same run.
 
 mod containers;
-mod design;
+pub mod design;
 mod figure;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! The figures of Design.
 
+mod compile;
 mod operator;
+pub mod site;
 
 use anyhow::Result;
 
@@ -8,7 +10,8 @@ use super::figure::{Figure, rows};
 
 /// Measures all of them.
 pub async fn measure() -> Result<Vec<Figure>> {
-    let figures = vec![operator::applied().await?];
+    let mut figures = compile::measure(&crate::workspace_root()?)?;
     eprint!("{}", rows(&figures));
+    figures.push(operator::applied().await?);
     Ok(figures)
 }
