@@ -47,7 +47,9 @@ impl Machines {
             let short = Duration::from_millis(300);
             let timing = Timing { on: short, off: short, pause: short, reset: short, soft: Soft::After(short) };
             let machine = Machine::new(Identity::numbered(u16::try_from(number)?), timing);
-            machines.insert(format!("{group}{index}"), FakeIpmi::start(machine, Settings::default()).await?);
+            // A BMC keeps the session of an operator that was killed until it is idle for long.
+            let settings = Settings { sessions: 32, ..Settings::default() };
+            machines.insert(format!("{group}{index}"), FakeIpmi::start(machine, settings).await?);
         }
         Ok(Self(machines))
     }
