@@ -1,16 +1,19 @@
 //! `kubectl apply` and `slipway check` never disagree: what a Design's status shows is what the command says of the files.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
+use serde_json::Value;
 use slipway_api::Design;
 use slipway_api::design::DesignFinding;
 use slipway_e2e::lab::namespace::TestNamespace;
-use slipway_e2e::lab::{Part, can_run, eventually, with_namespace};
-use slipway_plan::design::files::SiteFiles;
+use slipway_e2e::lab::{Part, can_run, eventually, operator, with_namespace};
+use slipway_plan::design::RULES;
 use slipway_plan::design::status::SHOWN;
 
 use crate::sites::{apply, imported, lab};
@@ -27,14 +30,19 @@ fn counted(findings: impl IntoIterator<Item = (String, String, String)>) -> Told
     })
 }
 
-/// What `slipway check` says of a site: the same function, over files.
-fn expected(text: &str) -> (Told, usize) {
-    let mut files = SiteFiles::read([("site.yaml", text)]);
-    let compiled = files.compile();
-    let findings = files.findings(&compiled);
-    let count = findings.len();
-    let told = findings.into_iter().map(|it| (it.code.to_owned(), it.object.unwrap_or_default(), it.path));
-    (counted(told), count)
+/// What `slipway check` says of a site. What it says of its Nodes as hosts is in the status of each Node.
+fn expected(text: &str) -> Result<(Told, usize)> {
+    let mut check = Command::new(operator::binary()?);
+    let mut check =
+        check.args(["check", "-f", "-", "-o", "json"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    check.stdin.take().context("no standard input")?.write_all(text.as_bytes())?;
+    let output = check.wait_with_output()?;
+    let findings: Vec<Value> = serde_json::from_slice(&output.stdout).context("check prints no JSON")?;
+    let text = |finding: &Value, field: &str| finding[field].as_str().unwrap_or_default().to_owned();
+    let of_rules = findings.iter().filter(|finding| RULES.iter().any(|rule| finding["code"] == rule.code));
+    let told: Vec<_> = of_rules.map(|it| (text(it, "code"), text(it, "object"), text(it, "path"))).collect();
+    let count = told.len();
+    Ok((counted(told), count))
 }
 
 /// What the status of every Design shows.
@@ -52,7 +60,7 @@ async fn shown(namespace: &TestNamespace) -> Result<(Told, usize)> {
 }
 
 async fn agree(namespace: &TestNamespace, name: &str, text: &str) -> Result<()> {
-    let (wanted, count) = expected(text);
+    let (wanted, count) = expected(text)?;
     eventually(&format!("the status to say what check says of {name}"), SOON, || async {
         let (shown, number) = shown(namespace).await?;
         ensure!(number == count, "{number} findings instead of {count}: {shown:#?} instead of {wanted:#?}");
@@ -99,14 +107,14 @@ async fn the_status_says_what_check_says() -> Result<()> {
         agree(&namespace, "the lab", &lab).await?;
         let designs: Api<Design> = namespace.api();
         let version = async || anyhow::Ok(designs.get("lab").await?.metadata.resource_version);
-        let nothing_wrong = expected(&lab);
+        let nothing_wrong = expected(&lab)?;
         for (name, changes) in BROKEN {
             let mut text = lab.clone();
             for (from, to) in *changes {
                 ensure!(text.contains(from), "{name}: `{from}` is not in the lab");
                 text = text.replacen(from, to, 1);
             }
-            ensure!(expected(&text) != nothing_wrong, "{name}: it breaks nothing");
+            ensure!(expected(&text)? != nothing_wrong, "{name}: it breaks nothing");
             apply(&namespace, &text).with_context(|| (*name).to_owned())?;
             agree(&namespace, name, &text).await?;
         }
@@ -162,7 +170,7 @@ async fn an_address_in_two_designs_of_the_namespace_is_told() -> Result<()> {
         agree(&namespace, "one Design", &one).await?;
         apply(&namespace, &two)?;
         let both = format!("{one}---{two}");
-        ensure!(expected(&both).0.keys().any(|(_, object, path)| object == "Node/b-n" && path == "spec.addressing"));
+        ensure!(expected(&both)?.0.keys().any(|(_, object, path)| object == "Node/b-n" && path == "spec.addressing"));
         agree(&namespace, "two Designs", &both).await?;
         apply(&namespace, &one.replace("10.0.0.5", "10.0.0.6"))?;
         agree(&namespace, "apart again", &format!("{}---{two}", one.replace("10.0.0.5", "10.0.0.6"))).await
