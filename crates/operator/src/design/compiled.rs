@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use kube::ResourceExt;
 use slipway_api::Node;
 use slipway_api::design::Rollout;
-use slipway_plan::design::{Compiler, NodeModel, NodeSource, Text, Told};
+use slipway_plan::design::namespace::Addresses;
+use slipway_plan::design::{Compiler, NodeModel, NodeSource, Told};
 use slipway_plan::{Finding, Severity};
 
 use super::parts::Parts;
@@ -25,7 +25,7 @@ pub struct Compiled {
     /// All that is wrong with it, taken for itself.
     pub findings: Vec<Finding>,
     /// Static addresses, with their Nodes.
-    pub addresses: Arc<[(IpAddr, Text)]>,
+    pub addresses: Arc<Addresses>,
     /// Its model, whether it may be used or not.
     pub model: Arc<Model>,
 }

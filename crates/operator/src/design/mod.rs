@@ -20,7 +20,7 @@ use kube::{Resource, ResourceExt};
 use slipway_api::conditions::{STALLED, find, is_ready};
 use slipway_api::design::{CompiledModel, IncludeSource, NodeCounts};
 use slipway_api::{ContainerService, Design, DesignStatus, Node};
-use slipway_plan::design::namespace::shared_addresses;
+use slipway_plan::design::namespace::{Addresses, shared_addresses};
 use slipway_plan::design::{kept, status};
 use slipway_plan::{Finding, Severity};
 
@@ -62,6 +62,8 @@ struct Memory {
     /// The last model without errors, with its generation; the newest one while there are none.
     good: Option<(i64, Arc<Model>)>,
     config_maps: BTreeSet<String>,
+    /// Static addresses, with their Nodes.
+    addresses: Arc<Addresses>,
     /// When what rollouts depend on changed last.
     changed: Option<Timestamp>,
 }
@@ -124,23 +126,26 @@ impl Designs {
         let (memory, nodes, parts) = (self.memory_of(&pass.key), inputs.nodes.clone(), inputs.parts.clone());
         let (generation, now) = (pass.generation(), now());
         let work = move || {
-            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.config_maps.clone_from(&parts.config_maps);
-            let (compiled, before, changed) = match memory.compiled.take() {
+            let config_maps = parts.config_maps.clone();
+            // Not kept locked meanwhile: others look into the memory, too.
+            let taken = lock(&memory).compiled.take();
+            let (compiled, changed) = match taken {
                 Some(mut compiled) => {
-                    let before = compiled.addresses.clone();
                     let changed = compiled.update(parts, &nodes);
-                    (compiled, Some(before), changed)
+                    (compiled, changed)
                 }
-                None => (Compiled::new(parts, &nodes), None, true),
+                None => (Compiled::new(parts, &nodes), true),
             };
+            let mut memory = lock(&memory);
+            memory.config_maps = config_maps;
             if changed {
                 memory.changed = Some(now);
             }
             if compiled.is_valid() {
                 memory.good = Some((generation, compiled.model.clone()));
             }
-            let others_hear = before.as_ref() != Some(&compiled.addresses);
+            let before = std::mem::replace(&mut memory.addresses, compiled.addresses.clone());
+            let others_hear = before != compiled.addresses;
             memory.compiled = Some(compiled);
             others_hear
         };
@@ -150,21 +155,21 @@ impl Designs {
     /// The last good model, from where it is kept if this process has not seen it.
     async fn last_good(&self, pass: &Pass<Design>) -> Result<Option<(i64, Arc<Model>)>, Error> {
         let memory = self.memory_of(&pass.key);
-        let known = |memory: &Mutex<Memory>| memory.lock().unwrap_or_else(PoisonError::into_inner).good.clone();
+        let known = || lock(&memory).good.clone();
         let recorded = pass.status().model;
-        if let (None, Some(recorded)) = (known(&memory), &recorded)
+        if let (None, Some(recorded)) = (known(), &recorded)
             && let Some(kept) = revisions::load(pass, Some(&recorded.hash)).await?
         {
             let generation = kept.generation;
             let model = tokio::task::spawn_blocking(move || kept::unpack(&kept.site).map(|it| Model::of(&it, None)));
             match model.await.map_err(|_| Error::Panicked)? {
                 Ok(model) => {
-                    memory.lock().unwrap_or_else(PoisonError::into_inner).good = Some((generation, Arc::new(model)));
+                    lock(&memory).good = Some((generation, Arc::new(model)));
                 }
                 Err(reason) => tracing::warn!("the kept model of Design {} cannot be read: {reason}", pass.key),
             }
         }
-        Ok(known(&memory))
+        Ok(known())
     }
 
     /// What is wrong between the Designs of the namespace, of this one.
@@ -173,10 +178,7 @@ impl Designs {
         let addresses: Vec<_> = memories
             .into_iter()
             .filter(|(other, _)| other.namespace == key.namespace && self.designs.get(other).is_some())
-            .filter_map(|(other, memory)| {
-                let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-                Some((other.name, memory.compiled.as_ref()?.addresses.clone()))
-            })
+            .map(|(other, memory)| (other.name, lock(&memory).addresses.clone()))
             .collect();
         let addresses: Vec<_> = addresses.iter().map(|(name, addresses)| (name.as_str(), &**addresses)).collect();
         let found = shared_addresses(&addresses).into_iter().filter(|(name, _)| *name == key.name);
@@ -202,7 +204,7 @@ impl Kind for Designs {
             IncludeSource::DesignRef(_) => None,
         });
         let memory = self.memory().get(&Key::of(design)).cloned();
-        let read = memory.map(|memory| memory.lock().unwrap_or_else(PoisonError::into_inner).config_maps.clone());
+        let read = memory.map(|memory| lock(&memory).config_maps.clone());
         let names: BTreeSet<String> = own.chain(read.into_iter().flatten()).collect();
         names.into_iter().map(Reference::ConfigMap).collect()
     }
@@ -245,7 +247,7 @@ impl Kind for Designs {
         let good = self.last_good(pass).await?;
         let mut findings = self.shared(&pass.key);
         let memory = self.memory_of(&pass.key);
-        let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = lock(&memory);
         let Some(compiled) = &memory.compiled else { return Err(Error::Panicked) };
         findings.extend(compiled.findings.iter().cloned());
         findings.sort_by(|a, b| (a.severity, &a.object, &a.path).cmp(&(b.severity, &b.object, &b.path)));
@@ -411,6 +413,10 @@ fn judge(observed: &Observed, plan: &Plan, pass: &Pass<Design>) -> Report<Design
         None => Next::Settled,
     };
     Report::new(status, &verdict, next, generation, pass.now())
+}
+
+fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn counts(nodes: &[Arc<Node>]) -> NodeCounts {
