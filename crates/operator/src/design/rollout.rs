@@ -32,8 +32,10 @@ pub struct Rolling {
 /// Whom a rollout lets, and what is on record of it.
 #[derive(Debug, Default)]
 pub struct Let {
-    /// What is to be on record; nothing without a rollout.
+    /// What is to be on record; absent while that is nothing: an API server takes no empty object where there was more.
     pub record: Option<RolloutStatus>,
+    /// There is a rollout, which has a say.
+    limits: bool,
     /// The groups, for the status.
     pub groups: Vec<GroupStatus>,
     /// Nodes that wait for a step, or are in the middle of one.
@@ -137,7 +139,8 @@ impl Let {
         let holds = asking.filter_map(|name| Some((name.clone(), hold(&groups, &observed, &schedule, name)?)));
         Self {
             holds: holds.collect(),
-            record: Some(record),
+            record: Some(record).filter(|record| *record != RolloutStatus::default()),
+            limits: true,
             groups: schedule.groups,
             moving: moving(&observed),
             again,
@@ -150,8 +153,10 @@ impl Let {
         if let Some(why) = &self.closed {
             return Gate::Closed(why.clone());
         }
-        let Some(record) = &self.record else { return Gate::Open };
-        let since = record.in_progress.iter();
+        if !self.limits {
+            return Gate::Open;
+        }
+        let since = self.record.iter().flat_map(|record| &record.in_progress);
         let since = since.map(|it| (it.name.clone(), it.since.parse().unwrap_or(Timestamp::UNIX_EPOCH)));
         Gate::Record { since: since.collect(), holds: self.holds.clone() }
     }
