@@ -67,14 +67,18 @@ fn stand(node: &Sight, let_at: Option<&str>, failed: Option<&FailedNode>, retry:
         (false, false) => NodeState::Away,
     };
     let quiet = node.asks.is_empty() && node.heard;
+    let was_let = let_at.is_some() || failed.is_some();
+    // One of those who act there may have failed while another is still at it, or has not been heard yet.
+    if node.asks.contains(&Ask::Busy) || was_let && !node.heard {
+        return NodeState::InProgress;
+    }
     if let Some(failed) = failed {
         return if quiet && node.ready { at_rest } else { NodeState::Failed { retry: failed.retry.clone() } };
     }
     if failure(node, let_at).is_some() {
         return NodeState::Failed { retry: retry.map(str::to_owned) };
     }
-    let is_busy = node.asks.iter().any(|ask| matches!(ask, Ask::Busy | Ask::Failed { .. }));
-    if is_busy || let_at.is_some() && !quiet {
+    if let_at.is_some() && !quiet || node.asks.iter().any(|ask| matches!(ask, Ask::Failed { .. })) {
         return NodeState::InProgress;
     }
     let mut begins = node.asks.iter().filter_map(|ask| match ask {
@@ -114,6 +118,10 @@ pub fn record(
         match state {
             _ if begins => {
                 record.in_progress.push(NodeInProgress { name: name.clone(), since: now.to_string() });
+            }
+            // It is at it still, and remembered as failed for when it has ended.
+            NodeState::InProgress if known.contains_key(name.as_str()) => {
+                record.failed.extend(known.get(name.as_str()).map(|failed| (*failed).clone()));
             }
             NodeState::InProgress => {
                 let since = since.get(name.as_str()).map_or_else(|| now.to_string(), |since| (*since).to_owned());
@@ -178,7 +186,8 @@ mod tests {
             (node(false, &[NEW, SERVES]), NodeState::Pending { available: true }),
             (node(true, &[NEW, Ask::Busy]), NodeState::InProgress),
             (node(true, &[Ask::Settling]), NodeState::Unready),
-            (node(true, &[Ask::Busy, failed(1)]), NodeState::Failed { retry: None }),
+            (node(true, &[failed(1)]), NodeState::Failed { retry: None }),
+            (node(true, &[Ask::Busy, failed(1)]), NodeState::InProgress),
         ] {
             assert_eq!(stands(&none, &sight, None), state, "{sight:?}");
         }
@@ -208,6 +217,12 @@ mod tests {
         let known = NodeState::Failed { retry: Some("a".into()) };
         assert_eq!(stands(&record, &node(false, &[NEW]), Some("b")), known, "the schedule compares the requests");
         assert_eq!(stands(&record, &node(false, &[]), Some("a")), known);
+        let at_it = node(false, &[Ask::Busy, failed(50)]);
+        assert_eq!(stands(&record, &at_it, Some("a")), NodeState::InProgress, "another is at it still");
+        let nodes = BTreeMap::from([("n".to_owned(), at_it)]);
+        let observed = observe(&record, &nodes, Some("a"));
+        let new = super::record(&record, &nodes, &observed, &Schedule::default(), at(200));
+        assert_eq!(new, record, "and the failure is remembered");
         assert_eq!(stands(&record, &node(true, &[]), Some("a")), NodeState::Ready, "somebody mended it");
     }
 
