@@ -7,6 +7,7 @@ pub(super) mod logs;
 pub(super) mod node_plan;
 mod paint;
 pub(super) mod power;
+pub(super) mod rollout;
 pub(super) mod sel;
 mod target;
 pub(super) mod tree;

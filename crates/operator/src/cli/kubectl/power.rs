@@ -66,7 +66,8 @@ pub(in crate::cli) fn run(args: &Args) -> ExitCode {
         }
         let cluster = args.reach.cluster().await?;
         let node = cluster.get::<Node>(&args.target).await?;
-        if node.spec.bmc.is_none() {
+        // Its Design may say how it is reached.
+        if node.spec.bmc.is_none() && node.spec.design.design_ref.is_none() {
             bail!("{} has no spec.bmc, so that nobody can power it", args.target);
         }
         let change = change(args.action, args.force, &node, Timestamp::now());
