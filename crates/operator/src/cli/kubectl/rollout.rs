@@ -198,7 +198,7 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn design(status: Value) -> Design {
+    fn design(status: &Value) -> Design {
         let design = json!({"metadata": {"name": "lab"}, "spec": {"rollout": {"groups": []}}, "status": status});
         serde_json::from_value(design).unwrap()
     }
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn it_says_how_far_each_group_is() {
-        let design = design(json!({
+        let design = design(&json!({
             "groups": [
                 {"name": "control", "state": "Done", "nodes": 3, "ready": 3, "failed": 0},
                 {"name": "compute", "state": "InProgress", "nodes": 9, "ready": 2, "failed": 1, "message": "2 of 9 Nodes are ready"},
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_second_request_in_one_second_differs_from_the_first() {
         let now: Timestamp = "2026-11-28T05:00:00.25Z".parse().unwrap();
-        let mut design = design(json!({}));
+        let mut design = design(&json!({}));
         let first = retry(&design, now)["retry"]["requestedAt"].as_str().unwrap().to_owned();
         assert_eq!(first, "2026-11-28T05:00:00Z");
         design.spec.rollout.as_mut().unwrap().retry =
