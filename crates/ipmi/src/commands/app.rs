@@ -98,10 +98,22 @@ impl DeviceId {
 pub struct Guid(pub [u8; 16]);
 
 impl Guid {
-    /// From the wire, where the least significant byte comes first (§20.8).
-    pub fn from_wire(mut bytes: [u8; 16]) -> Self {
-        bytes.reverse();
-        Self(bytes)
+    /// From the wire. The specification sends the least significant byte first (§20.8), but many BMCs send the order of
+    /// SMBIOS (the first three fields little-endian) or that of RFC 4122. Which one it is shows in the version and the
+    /// variant, that are bits of a GUID: if they make sense in one of the others it is that, as for `ipmitool mc guid`, which
+    /// looks at the version alone. If they make sense in none, it is the specification's.
+    pub fn from_wire(bytes: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = bytes;
+        let (mut of_smbios, mut of_ipmi) = (bytes, bytes);
+        of_smbios[..8].copy_from_slice(&[d, c, b, a, f, e, h, g]);
+        of_ipmi.reverse();
+        let orders = [Self(of_smbios), Self(bytes), Self(of_ipmi)];
+        orders.into_iter().find(Self::is_of_rfc_4122).unwrap_or(Self(of_ipmi))
+    }
+
+    /// A version of 1 to 5, and the variant of RFC 4122 (its sections 4.1.1 and 4.1.3).
+    fn is_of_rfc_4122(&self) -> bool {
+        (1..=5).contains(&(self.0[6] >> 4)) && self.0[8] >> 6 == 0b10
     }
 }
 
@@ -144,5 +156,24 @@ impl Command for GetSystemGuid {
 
     fn decode(&self, data: &[u8]) -> Result<Guid, DecodeError> {
         Reader::new(Self::NAME, data).array().map(Guid::from_wire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guid_is_read_in_the_order_in_which_it_makes_sense() {
+        let written = "3d1f0a51-7c22-4b61-9e10-525400000001";
+        let of_rfc = *b"\x3d\x1f\x0a\x51\x7c\x22\x4b\x61\x9e\x10\x52\x54\x00\x00\x00\x01";
+        let of_smbios = *b"\x51\x0a\x1f\x3d\x22\x7c\x61\x4b\x9e\x10\x52\x54\x00\x00\x00\x01";
+        let mut of_ipmi = of_rfc;
+        of_ipmi.reverse();
+        for wire in [of_rfc, of_smbios, of_ipmi] {
+            assert_eq!(Guid::from_wire(wire).to_string(), written, "{wire:02x?}");
+        }
+        let senseless = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        assert_eq!(Guid::from_wire(senseless).to_string(), "0f0e0d0c-0b0a-0908-0706-050403020100");
     }
 }

@@ -1,5 +1,7 @@
 //! The SDR repository (§33): what sensors and FRUs a machine has; its records (§43).
 
+use std::collections::HashSet;
+
 use super::text::{self, Encoding};
 use super::{Command, units};
 use crate::client::Client;
@@ -324,6 +326,7 @@ impl Client {
         let mut chunk = CHUNK;
         let mut records = Vec::new();
         let mut id = FIRST;
+        let mut seen = HashSet::new();
         for _ in 0..MAX_RECORDS {
             let (next, bytes) = match self.sdr_record(reservation, id, &mut chunk).await {
                 Ok(read) => read,
@@ -341,7 +344,7 @@ impl Client {
             };
             records.extend(Record::decode(&bytes));
             // A repository that does not go on would be read for ever.
-            if next == LAST || next == id || next == FIRST {
+            if next == LAST || next == FIRST || !seen.insert(next) {
                 break;
             }
             id = next;
@@ -349,7 +352,8 @@ impl Client {
         Ok(records)
     }
 
-    /// One record, in parts that the BMC can return.
+    /// One record, in parts that the BMC can return. One whose body it cannot is cut after its header, which tells where it
+    /// goes on.
     async fn sdr_record(&self, reservation: u16, id: u16, chunk: &mut u8) -> Result<(u16, Vec<u8>), Error> {
         let (next, mut bytes) = self.run(&GetSdr { reservation, id, offset: 0, count: HEADER }).await?;
         let length = HEADER.saturating_add(bytes.get(4).copied().unwrap_or_default());
@@ -358,6 +362,8 @@ impl Client {
             match self.run(&GetSdr { reservation, id, offset, count }).await {
                 Ok((_, part)) => bytes.extend(part),
                 Err(Error::Completion { code, .. }) if is_too_long(code) && *chunk > MIN_CHUNK => *chunk /= 2,
+                Err(Error::Completion { code, .. }) if code != CompletionCode::RESERVATION_CANCELLED => break,
+                Err(Error::Malformed { .. }) => break,
                 Err(error) => return Err(error),
             }
         }

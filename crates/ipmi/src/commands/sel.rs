@@ -1,5 +1,6 @@
 //! The system event log (§31): Get SEL Info, Reserve SEL, Get SEL Entry, Clear SEL.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Command, events};
@@ -235,15 +236,16 @@ impl Client {
 
     async fn sel_from(&self, mut id: u16, limit: usize) -> Result<Vec<SelEntry>, Error> {
         let mut entries = Vec::new();
-        while entries.len() < limit.min(MAX_ENTRIES) {
+        let mut seen = HashSet::new();
+        // A log that does not go on would be read for ever.
+        while entries.len() < limit.min(MAX_ENTRIES) && seen.insert(id) {
             let (next, entry) = match self.run(&GetSelEntry { id }).await {
                 // The log is empty, or was cleared while it was read.
                 Err(Error::Completion { code: CompletionCode::NOT_PRESENT, .. }) => break,
                 result => result?,
             };
             entries.push(entry);
-            // A log that does not go on would be read for ever.
-            if next == LAST || next == id || next == FIRST {
+            if next == LAST || next == FIRST {
                 break;
             }
             id = next;

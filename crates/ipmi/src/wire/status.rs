@@ -48,9 +48,10 @@ impl RakpStatus {
         matches!(self.0, 0x03..=0x07 | 0x10 | 0x11)
     }
 
-    /// True where the code says that user name, password or privilege were refused.
+    /// True where the code says that user name, password or privilege were refused. A BMC that has no slot left at the
+    /// privilege level (0Bh) says nothing about them.
     pub fn refuses_credentials(self) -> bool {
-        matches!(self.0, 0x09..=0x0d | 0x0f)
+        matches!(self.0, 0x09 | 0x0a | 0x0c | 0x0d | 0x0f)
     }
 }
 

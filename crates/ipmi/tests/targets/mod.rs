@@ -79,7 +79,7 @@ pub fn answer(data: &[u8]) {
     let _ = GetBootOption { parameter: 5 }.decode(data);
     let _ = GetFruAreaInfo { fru: 0 }.decode(data);
     let _ = ReadFruData { fru: 0, offset: 0, count: 8 }.decode(data);
-    let _ = GetLanParameter { parameter: 3 }.decode(data);
+    let _ = GetLanParameter { parameter: 3, set: 0 }.decode(data);
     let _ = GetSdrRepositoryInfo.decode(data);
     let _ = GetSdr { reservation: 0, id: 0, offset: 0, count: 255 }.decode(data);
     let _ = GetSelInfo.decode(data);

@@ -44,9 +44,11 @@ fn read(bmc: &Bmc, number: u8, set: u8) -> Option<Vec<u8>> {
         23 => [0].into_iter().chain(suites.iter().map(|suite| suite.id())).chain([0; 16]).take(17).collect(),
         // Up to an administrator with each suite: four bits for each of sixteen.
         24 => [&[0][..], &[0x44; 8]].concat(),
-        // IPv6: supported, and which of both is enabled.
-        50 => vec![0b100],
+        // IPv6: alone, not beside IPv4; and which of both is enabled.
+        50 => vec![0b001],
         51 => vec![u8::from(bmc.address.is_ipv6())],
+        // One static IPv6 address, none by DHCPv6 or SLAAC.
+        55 => vec![1, 0, 0],
         // Static IPv6 addresses: source and enablement, address, prefix length, status.
         56 => {
             let address = match bmc.address.ip() {

@@ -183,7 +183,7 @@ impl Action {
             Self::Sel(Sel::Clear) => done(client.clear_sel().await)?,
             Self::Sensors => show::sensors(&client.sensors().await?),
             Self::Fru { id } => show::fru(&client.fru(*id).await?),
-            Self::Lan => show::lan(client.lan().await?),
+            Self::Lan => show::lan(&client.lan().await?),
             Self::Users => show::users(&client.users().await?),
             Self::Password(action) => action.run(client).await?,
             Self::Suites => {

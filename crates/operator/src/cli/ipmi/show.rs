@@ -36,6 +36,11 @@ fn lines(data: Value) -> Shown {
             match value {
                 Value::Null => {}
                 Value::String(value) => line(&mut text, name, value),
+                Value::Array(values) => {
+                    for value in values.iter().filter_map(Value::as_str) {
+                        line(&mut text, name, value);
+                    }
+                }
                 value => line(&mut text, name, &value.to_string()),
             }
         }
@@ -273,7 +278,7 @@ fn minutes_since_1996(minutes: u32) -> Option<String> {
     Some(timestamp.strftime("%Y-%m-%dT%H:%M").to_string())
 }
 
-pub(super) fn lan(lan: LanConfiguration) -> Shown {
+pub(super) fn lan(lan: &LanConfiguration) -> Shown {
     let source = lan.source.map(|source| match source {
         AddressSource::Unspecified => "unspecified",
         AddressSource::Static => "static",
@@ -288,6 +293,7 @@ pub(super) fn lan(lan: LanConfiguration) -> Shown {
         "gateway": lan.gateway.map(|gateway| gateway.to_string()),
         "mac": lan.mac.map(|mac| mac.to_string()),
         "vlan": lan.vlan,
+        "ipv6": lan.ipv6.iter().map(ToString::to_string).collect::<Vec<_>>(),
     }))
 }
 
