@@ -660,6 +660,49 @@ async fn the_system_is_the_named_one_or_the_only_one() {
 }
 
 #[tokio::test]
+async fn a_system_on_a_later_page_counts_and_a_slash_at_the_end_does_not() {
+    let fake = fake(Flavour::OpenBmc).await;
+    fake.has(Bug::TwoSystems);
+    fake.has(Bug::PagesOfOne);
+    let error = refusal(&fake, PASSWORD).await;
+    assert_eq!(error.reason(), reasons::SYSTEM_NOT_FOUND.word);
+    assert!(error.to_string().contains("2 systems"), "{error}");
+    let named = connect(&fake.url(), Some("/redfish/v1/Systems/system/"), &Trust::Any, &login(PASSWORD)).await.unwrap();
+    let inventory = named.inventory().await.unwrap();
+    assert_eq!((inventory.memory.len(), inventory.cpus.len()), (3, 2), "of all pages");
+}
+
+#[tokio::test]
+async fn a_service_root_that_wants_a_login_is_no_refusal_of_ours() {
+    let fake = fake(Flavour::OpenBmc).await;
+    fake.has(Bug::RootWantsLogin);
+    reach(&fake.url(), &Trust::Any).await.unwrap();
+    let bmc = log_in(&fake).await;
+    bmc.execute(&Command::PowerOn).await.unwrap();
+    assert_eq!((bmc.observe(Look::Brief).await.unwrap().power, fake.count("login")), (PowerState::On, 1));
+}
+
+#[tokio::test]
+async fn a_reset_that_was_not_made_here_is_sent_where_the_bmc_says() {
+    let (fake, bmc) = with(Flavour::OpenBmc, Bug::MovesResets).await;
+    bmc.execute(&Command::PowerOn).await.unwrap();
+    assert_eq!(fake.machine().boots().len(), 1, "made once");
+    assert_eq!(fake.calls().iter().filter(|call| call.name == "reset" && call.status != Some(307)).count(), 1);
+}
+
+#[tokio::test]
+async fn values_in_capitals_are_understood() {
+    let fake = fake(Flavour::OpenBmc).await;
+    let bmc = log_in(&fake).await;
+    turn_on(&fake);
+    bmc.execute(&Command::SetBoot(PXE)).await.unwrap();
+    fake.has(Bug::Shouts);
+    let seen = bmc.observe(Look::Brief).await.unwrap();
+    let Boot::Override(boot) = seen.boot else { panic!("{:?}", seen.boot) };
+    assert_eq!((seen.power, boot.device, boot.persistence), (PowerState::On, BootDevice::Pxe, Persistence::Once));
+}
+
+#[tokio::test]
 async fn secrets_that_a_bmc_quotes_are_not_shown() {
     let (_fake, bmc) = with(Flavour::Idrac, Bug::QuotesRequests).await;
     let error = bmc.set_password(&Password::new("short")).await.unwrap_err();

@@ -5,7 +5,7 @@ use slipway_plan::node::bmc::{Boot, BootDevice, BootMode, BootOverride, Command,
 
 use super::client::Client;
 use super::errors::Failure;
-use super::json::{Resource, text, texts};
+use super::json::{Resource, spelled, text, texts, word};
 use super::quirks::Behaviour;
 use super::tree::{Tree, unsupported};
 
@@ -15,26 +15,26 @@ const MODE: &str = "BootSourceOverrideMode";
 
 /// From what the host starts next.
 pub(super) fn read(system: &Value) -> Boot {
-    let Some(target) = text(system, "/Boot/BootSourceOverrideTarget") else { return Boot::Unknown };
-    let enabled = text(system, "/Boot/BootSourceOverrideEnabled");
-    if target == "None" || enabled.as_deref() == Some("Disabled") {
+    let Some(target) = word(system, "/Boot/BootSourceOverrideTarget") else { return Boot::Unknown };
+    let enabled = word(system, "/Boot/BootSourceOverrideEnabled");
+    if target == "none" || enabled.as_deref() == Some("disabled") {
         return Boot::Normal;
     }
     Boot::Override(BootOverride {
         device: match target.as_str() {
-            "Pxe" => BootDevice::Pxe,
-            "Hdd" => BootDevice::Hdd,
-            "Cd" | "UsbCd" => BootDevice::Cd,
-            "UefiHttp" => BootDevice::UefiHttp,
-            "BiosSetup" => BootDevice::BiosSetup,
+            "pxe" => BootDevice::Pxe,
+            "hdd" => BootDevice::Hdd,
+            "cd" | "usbcd" => BootDevice::Cd,
+            "uefihttp" => BootDevice::UefiHttp,
+            "biossetup" => BootDevice::BiosSetup,
             _ => BootDevice::Other,
         },
-        mode: match text(system, "/Boot/BootSourceOverrideMode").as_deref() {
-            Some("UEFI") => Some(BootMode::Uefi),
-            Some("Legacy") => Some(BootMode::Legacy),
+        mode: match word(system, "/Boot/BootSourceOverrideMode").as_deref() {
+            Some("uefi") => Some(BootMode::Uefi),
+            Some("legacy") => Some(BootMode::Legacy),
             _ => None,
         },
-        persistence: if enabled.as_deref() == Some("Once") { Persistence::Once } else { Persistence::Persistent },
+        persistence: if enabled.as_deref() == Some("once") { Persistence::Once } else { Persistence::Persistent },
     })
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn clear(client: &mut Client, tree: &Tree) -> Result<(), Failur
     }
     // Without a target some BMCs take nothing of it, and not all have a target "None".
     let now = text(&resource.body, &format!("/Boot/{TARGET}"));
-    let none = if allows(&allowed, "None") { Some("None".to_owned()) } else { now };
+    let none = allowed_as(&allowed, "None").or(now);
     let mut section = Map::from_iter([(ENABLED.to_owned(), json!("Disabled"))]);
     section.extend(none.map(|target| (TARGET.to_owned(), json!(target))));
     if tree.has(Behaviour::ModeAlways) {
@@ -91,23 +91,23 @@ fn section(
     let target = match boot.device {
         BootDevice::Pxe => "Pxe",
         BootDevice::Hdd => "Hdd",
-        BootDevice::Cd if tree.has(Behaviour::CdIsUsbCd) && allowed.iter().any(|target| target == "UsbCd") => "UsbCd",
+        BootDevice::Cd if tree.has(Behaviour::CdIsUsbCd) && spelled(allowed, "UsbCd").is_some() => "UsbCd",
         BootDevice::Cd => "Cd",
         BootDevice::UefiHttp => "UefiHttp",
         BootDevice::BiosSetup => "BiosSetup",
         BootDevice::Other => return Err(refused("no device is named")),
     };
-    if !allows(allowed, target) {
+    let Some(target) = allowed_as(allowed, target) else {
         return Err(refused(&format!("the targets that it offers are {}", allowed.join(", "))));
-    }
+    };
     let enabled = match boot.persistence {
         Persistence::Once => "Once",
         Persistence::Persistent => "Continuous",
     };
     let durations = texts(&resource.body, &format!("/Boot/{ENABLED}@Redfish.AllowableValues"));
-    if !allows(&durations, enabled) {
+    let Some(enabled) = allowed_as(&durations, enabled) else {
         return Err(refused(&format!("the durations that it offers are {}", durations.join(", "))));
-    }
+    };
     let mut section = Map::from_iter([(TARGET.to_owned(), json!(target)), (ENABLED.to_owned(), json!(enabled))]);
     // UEFI HTTP boot is UEFI's own.
     let mode = boot.mode.or((boot.device == BootDevice::UefiHttp).then_some(BootMode::Uefi));
@@ -116,14 +116,15 @@ fn section(
         BootMode::Legacy => "Legacy",
     });
     let modes = texts(&resource.body, &format!("/Boot/{MODE}@Redfish.AllowableValues"));
-    if let Some(mode) = mode.filter(|mode| !allows(&modes, mode)) {
+    if let Some(mode) = mode.filter(|mode| allowed_as(&modes, mode).is_none()) {
         return Err(refused(&format!("it has no mode {mode}, only {}", modes.join(", "))));
     }
+    let mode = mode.and_then(|mode| allowed_as(&modes, mode));
     let now = mode_now(&resource.body);
     let write = match mode {
         Some(mode) if tree.has(Behaviour::ModeAlways) => Some(mode),
-        Some(mode) => now.as_deref().filter(|now| *now != mode).map(|_| mode),
-        None if tree.has(Behaviour::ModeAlways) => now.as_deref(),
+        Some(mode) => now.filter(|now| !now.eq_ignore_ascii_case(&mode)).map(|_| mode),
+        None if tree.has(Behaviour::ModeAlways) => now,
         None => None,
     };
     section.extend(write.map(|mode| (MODE.to_owned(), json!(mode))));
@@ -138,9 +139,9 @@ fn mode_now(body: &Value) -> Option<String> {
     text(body, &format!("/Boot/{MODE}"))
 }
 
-/// A list that is not given forbids nothing.
-fn allows(list: &[String], value: &str) -> bool {
-    list.is_empty() || list.iter().any(|allowed| allowed == value)
+/// How a value is written for this BMC, if its list allows it. A list that is not given forbids nothing.
+fn allowed_as(list: &[String], value: &str) -> Option<String> {
+    if list.is_empty() { Some(value.to_owned()) } else { spelled(list, value) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, ETAG, IF_MATCH, LOCATION};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, ETAG, IF_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -15,6 +15,7 @@ use super::json::{Path, Resource, link, path, text};
 use super::wire::{ANSWER_DEADLINE, Answer, Lost, Outgoing, Wire};
 use crate::DriverError;
 use crate::bmc::{Delivered, Login, Password, Trust, reasons};
+use crate::docker::text::printable;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 /// Reads are tried again when the connection broke: after these pauses.
@@ -126,6 +127,8 @@ impl Client {
         let peer = self.wire.peer();
         let body: Value = match answer.status {
             200..=299 => serde_json::from_slice(&answer.body).unwrap_or_default(),
+            // Everybody may read it, but some ask for a login: then everything is taken to be where it mostly is.
+            401 | 403 => usual_root(),
             404 => {
                 let what = format!(
                     "{peer} has no Redfish service (status 404 for /redfish/v1/); is Redfish switched on in the BMC?"
@@ -156,7 +159,13 @@ impl Client {
         match serde_json::from_slice::<Value>(&answer.body) {
             Ok(body) if body.is_object() => Ok(Resource::new(path.clone(), body, answer.headers.get(ETAG))),
             _ => {
-                let what = format!("{} answered for {path} what is no JSON object", self.wire.peer());
+                let packed = match answer.headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()) {
+                    Some(encoding) => {
+                        format!(" (it is compressed, {}, though that was not asked for)", printable(encoding, 32))
+                    }
+                    None => String::new(),
+                };
+                let what = format!("{} answered for {path} what is no JSON object{packed}", self.wire.peer());
                 Err(reasons::ANSWER_INVALID.error(what).into())
             }
         }
@@ -231,12 +240,13 @@ impl Client {
             pause = retry_after(&answer.headers).map_or(TASK_PAUSE, Duration::from_secs);
             let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
             match text(&body, "/TaskState").as_deref() {
-                Some("Exception" | "Killed" | "Cancelled" | "Interrupted") => {
+                // Some say that they have completed what failed.
+                Some("Completed") if text(&body, "/TaskStatus").as_deref() != Some("Critical") => return Ok(()),
+                Some("Exception" | "Killed" | "Cancelled" | "Interrupted" | "Completed") => {
                     let refusal = Refusal::read(&body, &self.secrets(None));
                     let error = refusal.as_error(reasons::FAILED, &format!("the task {monitor} failed"));
                     return Err(Failure::Lost(Lost { error, delivered: Delivered::Maybe }));
                 }
-                Some("Completed") => return Ok(()),
                 Some(_) => {}
                 None if answer.status == 202 => {}
                 None => return Ok(()),
@@ -269,7 +279,9 @@ impl Client {
                 if method == Method::GET { self.send_patiently(&request).await? } else { self.send(&request).await? };
             match answer.status {
                 200..=299 => return Ok(answer),
-                301 | 302 | 307 | 308 if method == Method::GET && hops < HOPS => {
+                // 307 and 308 say that the same is to be sent there, and that nothing was done here.
+                301 | 302 if method != Method::GET => return Err(Failure::Refused(self.refusal(&answer, body))),
+                301 | 302 | 307 | 308 if hops < HOPS => {
                     hops += 1;
                     let to = answer.headers.get(LOCATION).and_then(|value| Path::parse(value.to_str().ok()?));
                     path = to.ok_or_else(|| Failure::Refused(self.refusal(&answer, body)))?;
@@ -436,6 +448,19 @@ impl Client {
 /// Of a request that does nothing it does not matter whether it was delivered.
 fn harmless(lost: Lost) -> Lost {
     Lost { delivered: Delivered::No, ..lost }
+}
+
+/// A service root as most BMCs have it.
+fn usual_root() -> Value {
+    let link = |path: &str| json!({ "@odata.id": path });
+    json!({
+        "RedfishVersion": "1.0.0",
+        "Systems": link("/redfish/v1/Systems"),
+        "Managers": link("/redfish/v1/Managers"),
+        "Chassis": link("/redfish/v1/Chassis"),
+        "AccountService": link("/redfish/v1/AccountService"),
+        "Links": {"Sessions": link("/redfish/v1/SessionService/Sessions")},
+    })
 }
 
 /// What a login brought: a token in a header; without one the credentials were good, but there is no session.

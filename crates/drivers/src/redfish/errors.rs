@@ -2,7 +2,8 @@
 //! what vendors say in their place.
 
 use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::json::{Path, elements, path, text};
@@ -173,11 +174,20 @@ fn without(secrets: &[String], words: &str) -> String {
     words
 }
 
-/// Seconds of a `Retry-After` (RFC 9110 section 10.2.3), a day at most; a date, which BMCs with a wrong clock cannot mean, is
-/// not read.
+/// Seconds of a `Retry-After` (RFC 9110 section 10.2.3), a day at most. A date is by the BMC's own clock, which the answer
+/// tells as well: without its `Date` nobody knows how far away it is.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(seconds.min(MAX_RETRY_AFTER))
+    let said = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = said.parse().ok().or_else(|| {
+        let now = http_date(headers.get(DATE)?.to_str().ok()?)?;
+        http_date(said)?.as_second().checked_sub(now.as_second())?.max(0).try_into().ok()
+    });
+    seconds.map(|seconds: u64| seconds.min(MAX_RETRY_AFTER))
+}
+
+/// A date as HTTP has it: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()
 }
 
 impl Failure {
@@ -277,6 +287,20 @@ mod tests {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, said.parse().unwrap())]);
             assert_eq!(retry_after(&headers), seconds);
         }
+    }
+
+    #[test]
+    fn a_date_to_come_back_at_is_by_the_clock_of_the_bmc() {
+        let headers = |now: &str, then: &str| {
+            let now = (!now.is_empty()).then(|| (DATE, now.parse().unwrap()));
+            HeaderMap::from_iter(now.into_iter().chain([(RETRY_AFTER, then.parse().unwrap())]))
+        };
+        let then = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:49:30 GMT", then)), Some(7));
+        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:50:00 GMT", then)), Some(0), "it has passed");
+        assert_eq!(retry_after(&headers("Sat, 05 Nov 1988 08:49:37 GMT", then)), Some(86_400), "bounded");
+        assert_eq!(retry_after(&headers("", then)), None);
+        assert_eq!(retry_after(&headers(then, "tomorrow")), None);
     }
 
     #[test]

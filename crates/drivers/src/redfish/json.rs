@@ -87,6 +87,16 @@ pub(super) fn text(value: &Value, pointer: &str) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+/// A text in small letters: BMCs differ in how they write the values that the schema has.
+pub(super) fn word(value: &Value, pointer: &str) -> Option<String> {
+    text(value, pointer).map(|text| text.to_ascii_lowercase())
+}
+
+/// How a list that a BMC offers spells a value; `None` if it has not got it.
+pub(super) fn spelled(offered: &[String], value: &str) -> Option<String> {
+    offered.iter().find(|offered| offered.eq_ignore_ascii_case(value)).cloned()
+}
+
 /// A whole number that is not negative. Some BMCs write it as a text or with a fraction.
 pub(super) fn whole(value: &Value, pointer: &str) -> Option<u64> {
     let found = value.pointer(pointer)?;
@@ -230,6 +240,15 @@ mod tests {
         {
             assert_eq!(path(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_value_is_sent_as_the_bmc_spells_it() {
+        let offered = ["ON".to_owned(), "ForceOff".to_owned()];
+        assert_eq!(spelled(&offered, "On").as_deref(), Some("ON"));
+        assert_eq!(spelled(&offered, "ForceOff").as_deref(), Some("ForceOff"));
+        assert_eq!(spelled(&offered, "ForceOn"), None);
+        assert_eq!(word(&json!({"a": "PoweringOn"}), "/a").as_deref(), Some("poweringon"));
     }
 
     #[test]

@@ -7,6 +7,8 @@ mod boot;
 mod certificate;
 mod client;
 mod errors;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod health;
 mod inventory;
 mod json;

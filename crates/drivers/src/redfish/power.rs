@@ -7,7 +7,7 @@ use slipway_plan::node::bmc::{Command, PowerState};
 
 use super::client::Client;
 use super::errors::Failure;
-use super::json::{Path, Resource, elements, path, text, texts};
+use super::json::{Path, Resource, elements, path, spelled, text, texts, word};
 use super::tree::{Tree, unsupported};
 
 const ACTION: &str = "/Actions/#ComputerSystem.Reset";
@@ -18,11 +18,11 @@ const OFF_LOOK: Duration = Duration::from_millis(500);
 
 /// The host's power.
 pub(super) fn state(system: &Value) -> PowerState {
-    match text(system, "/PowerState").as_deref() {
-        Some("On") => PowerState::On,
-        Some("Off") => PowerState::Off,
-        Some("PoweringOn") => PowerState::PoweringOn,
-        Some("PoweringOff") => PowerState::PoweringOff,
+    match word(system, "/PowerState").as_deref() {
+        Some("on") => PowerState::On,
+        Some("off") => PowerState::Off,
+        Some("poweringon") => PowerState::PoweringOn,
+        Some("poweringoff") => PowerState::PoweringOff,
         _ => PowerState::Unknown,
     }
 }
@@ -44,8 +44,8 @@ pub(super) async fn reset(client: &mut Client, tree: &Tree, command: &Command) -
     let wanted = wanted(command, power);
     let value = match &offered {
         // A BMC that does not say what it takes is told the name that the specification has.
-        None => wanted.first(),
-        Some(offered) => wanted.iter().find(|value| offered.iter().any(|offered| offered == *value)),
+        None => wanted.first().map(|value| (*value).to_owned()),
+        Some(offered) => wanted.iter().find_map(|value| spelled(offered, value)),
     };
     let Some(value) = value else {
         if *command == Command::PowerCycle && power == PowerState::On && offers(offered.as_deref(), OFF_AND_ON) {
@@ -95,14 +95,17 @@ fn wanted(command: &Command, power: PowerState) -> &'static [&'static str] {
 /// What the BMC takes, if it tells: in the action, or in the action's `ActionInfo` (DSP0266, "Action info").
 async fn offered(client: &mut Client, system: &Resource) -> Result<Option<Vec<String>>, Failure> {
     let annotated = format!("{ACTION}/ResetType@Redfish.AllowableValues");
-    if system.body.pointer(&annotated).is_some_and(Value::is_array) {
-        return Ok(Some(texts(&system.body, &annotated)));
+    let inline = texts(&system.body, &annotated);
+    if !inline.is_empty() {
+        return Ok(Some(inline));
     }
     let Some(info) = path(&system.body, &format!("{ACTION}/@Redfish.ActionInfo")) else { return Ok(None) };
     let info = client.get_if_any(&info).await?;
     Ok(info.and_then(|info| {
         let is_type = |parameter: &&Value| text(parameter, "/Name").as_deref() == Some("ResetType");
-        elements(&info.body, "/Parameters").find(is_type).map(|parameter| texts(parameter, "/AllowableValues"))
+        let values = |parameter| texts(parameter, "/AllowableValues");
+        // A list of nothing says nothing.
+        elements(&info.body, "/Parameters").find(is_type).map(values).filter(|values| !values.is_empty())
     }))
 }
 
@@ -118,6 +121,7 @@ mod tests {
     fn a_state_that_nobody_knows_is_unknown() {
         for (said, state_) in [
             (json!("On"), PowerState::On),
+            (json!("OFF"), PowerState::Off),
             (json!("PoweringOff"), PowerState::PoweringOff),
             (json!("Paused"), PowerState::Unknown),
             (json!(1), PowerState::Unknown),

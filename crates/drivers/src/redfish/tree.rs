@@ -117,10 +117,20 @@ pub(super) fn next_page(page: &Resource) -> Option<Path> {
     path(&page.body, "/Members@odata.nextLink").filter(|next| *next != page.path)
 }
 
-/// Where the members of a collection are.
+/// Where the members of a collection are, on all its pages.
 async fn collection(client: &mut Client, path: Option<&Path>) -> Result<Vec<Path>, Failure> {
     let Some(path) = path else { return Ok(Vec::new()) };
-    Ok(client.get_if_any(path).await?.map_or_else(Vec::new, |collection| links(&collection.body, "/Members")))
+    let mut members = Vec::new();
+    let mut page = client.get_if_any(path).await?;
+    for _ in 0..MAX_PAGES {
+        let Some(now) = page else { break };
+        members.extend(links(&now.body, "/Members"));
+        page = match next_page(&now) {
+            Some(next) if members.len() < MAX_LIST => client.get_if_any(&next).await?,
+            _ => None,
+        };
+    }
+    Ok(members)
 }
 
 async fn system(client: &mut Client, named: Option<&str>) -> Result<Resource, Failure> {
@@ -128,7 +138,8 @@ async fn system(client: &mut Client, named: Option<&str>) -> Result<Resource, Fa
     let systems = client.root().await?.systems;
     if let Some(named) = named {
         let wrong = || reasons::SYSTEM_NOT_FOUND.error(format!("{named:?} is no path of a system"));
-        let path = Path::parse(named).ok_or_else(wrong)?;
+        // With a slash at its end it is another resource to some, and none.
+        let path = Path::parse(named.trim_end_matches('/')).ok_or_else(wrong)?;
         return match client.get(&path).await {
             Err(failure) if failure.status() == Some(404) => {
                 let there = names(&collection(client, systems.as_ref()).await?);

@@ -179,6 +179,8 @@ impl Wire {
         headers.insert(header::HOST, self.authority.clone());
         headers.insert(header::USER_AGENT, HeaderValue::from_static("slipway"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        // Without it some compress.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert("odata-version", HeaderValue::from_static("4.0"));
         if request.body.is_some() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

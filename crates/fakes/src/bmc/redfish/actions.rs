@@ -13,6 +13,8 @@ pub(super) struct Request {
     pub(super) method: String,
     /// Without the query, and without a slash at its end.
     pub(super) path: String,
+    /// There was a slash at its end.
+    pub(super) has_slash: bool,
     pub(super) query: String,
     pub(super) token: Option<String>,
     /// User name and password.
@@ -77,7 +79,7 @@ pub(super) fn handle(state: &mut State, request: &Request) -> Answer {
     if state.has(&Bug::RedirectsElsewhere) {
         return Answer::new(301).header("location", "https://evil.example/login.html");
     }
-    if name != "root" {
+    if name != "root" || state.has(&Bug::RootWantsLogin) {
         if let Some(later) =
             state.bugs.iter().find_map(|bug| if let Bug::Busy(later) = bug { Some(*later) } else { None })
         {
@@ -102,6 +104,9 @@ pub(super) fn handle(state: &mut State, request: &Request) -> Answer {
     match name {
         "root" | "system" | "read" => read(state, request, shape),
         "task" => task(state, request),
+        "reset" if state.has(&Bug::MovesResets) && !request.has_slash => {
+            Answer::new(307).header("location", format!("{}/", request.path))
+        }
         "reset" => reset(state, request, shape),
         "boot" => change(state, request, shape, set_boot),
         "password" => change(state, request, shape, set_password),

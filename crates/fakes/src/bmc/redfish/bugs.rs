@@ -70,4 +70,12 @@ pub enum Bug {
     PasswordEndsSessions,
     /// A change of the password is answered as done, and not made.
     KeepsPassword,
+    /// A page of a collection has one member.
+    PagesOfOne,
+    /// The service root is for those alone who have logged in.
+    RootWantsLogin,
+    /// A reset is answered with 307 and the same place with a slash at its end.
+    MovesResets,
+    /// Values are written in capitals.
+    Shouts,
 }

@@ -246,6 +246,7 @@ fn spoilt(state: &State, request: &Request, body: &Value) -> Bytes {
             Bug::HugeBodies => return format!("{body}{}", " ".repeat(HUGE)).into(),
             Bug::DeepJson => return format!("{}1{}", "{\"a\":[".repeat(DEEP), "]}".repeat(DEEP)).into(),
             Bug::WrongTypes => return twisted(body).to_string().into(),
+            Bug::Shouts => return shouted(body).to_string().into(),
             Bug::NotJson => return Bytes::from_static(b"<html><body>Please reload</body></html>"),
             _ => {}
         }
@@ -254,6 +255,17 @@ fn spoilt(state: &State, request: &Request, body: &Value) -> Bytes {
         return body.to_string().replace("\"/redfish", &format!("\"{ELSEWHERE}/redfish")).into();
     }
     body.to_string().into()
+}
+
+/// The same with the values of the schema in capitals.
+fn shouted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), shouted(value))).collect(),
+        Value::Array(list) => list.iter().map(shouted).collect(),
+        // Not the paths, and not what people read.
+        Value::String(text) if text.chars().all(char::is_alphanumeric) => text.to_uppercase().into(),
+        other => other.clone(),
+    }
 }
 
 /// The same with nothing of the type that it should have, but for the links, so that one gets there.
@@ -284,6 +296,7 @@ fn take_apart(method: &str, path_and_query: &str, headers: &HeaderMap, body: &[u
     Request {
         method: method.to_owned(),
         path: path.trim_end_matches('/').to_owned(),
+        has_slash: path.ends_with('/'),
         query: query.to_owned(),
         token: header("x-auth-token"),
         basic,

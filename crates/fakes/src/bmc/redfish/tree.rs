@@ -77,7 +77,8 @@ pub(super) fn collection(state: &State, path: &str, expand: bool, skip: usize) -
     };
     // Entries of logs always come in full.
     let is_log = path.ends_with("/Entries");
-    let size = if is_log { PAGE } else { count };
+    let all = if state.has(&Bug::PagesOfOne) { 1 } else { count };
+    let size = if is_log { PAGE } else { all };
     let page = members.iter().skip(skip).take(size);
     body["Members"] = page.map(|link| if expand || is_log { full(link) } else { link.clone() }).collect();
     if skip + size < count {
