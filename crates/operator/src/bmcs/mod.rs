@@ -4,23 +4,27 @@
 //! over the first of these pauses, so that nothing is stormed. Credentials are tried only when a pass has put the try on
 //! record. What is done about what a session shows is the Node's controller's affair.
 
+mod marks;
 mod session;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use slipway_api::node::LoginStatus;
 use slipway_api::node_inventory::NodeInventorySpec;
 use slipway_drivers::DriverError;
 use slipway_drivers::bmc::{BmcAddress, ConnectBmc, Login, Password, reasons};
 use slipway_plan::node::Facts;
-use slipway_plan::node::bmc::{BmcStep, Failure, HealthLevel, Seen, SelEntry, Sent};
+use slipway_plan::node::bmc::{BmcStep, Failure, HealthLevel, Identity, Seen, SelEntry, Sent};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::now;
 use crate::metrics::Metrics;
 use crate::reconcile::{Key, Locks};
+use marks::Marks;
 
 /// Where a BMC is, and who we are to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +69,8 @@ pub struct BmcState {
     pub failure: Option<Failure>,
     /// Whether it may, or must, be asked to take our credentials.
     pub login: LoginState,
+    /// When this session was begun.
+    pub began: Timestamp,
 }
 
 /// Where we stand with our credentials.
@@ -113,9 +119,15 @@ struct Shared {
     metrics: Arc<Metrics>,
     locks: Locks,
     changes: broadcast::Sender<Key>,
-    entries: Mutex<BTreeMap<Key, Entry>>,
+    entries: Mutex<Entries>,
     sessions: TaskTracker,
     stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct Entries {
+    of: BTreeMap<Key, Entry>,
+    marks: Marks,
 }
 
 struct Entry {
@@ -141,7 +153,7 @@ impl BmcState {
     fn new(known: &Known) -> Self {
         let facts = Facts { complete: known.described, pin: known.pin.clone(), ..Facts::default() };
         let seen = Seen::Nothing;
-        Self { seen, facts, inventory: None, sent: None, failure: None, login: LoginState::Open }
+        Self { seen, facts, inventory: None, sent: None, failure: None, login: LoginState::Open, began: now() }
     }
 }
 
@@ -157,10 +169,10 @@ impl Bmcs {
     /// Keeps a session with a BMC from now on. With the target that it has already nothing happens.
     pub fn connect(&self, key: &Key, target: &Target, known: &Known) {
         let mut entries = self.shared.entries();
-        if entries.get(key).is_some_and(|entry| entry.target == *target) {
+        if entries.of.get(key).is_some_and(|entry| entry.target == *target) {
             return;
         }
-        if let Some(old) = entries.remove(key) {
+        if let Some(old) = entries.of.remove(key) {
             old.end.cancel();
         }
         let state = watch::Sender::new(BmcState::new(known));
@@ -170,20 +182,21 @@ impl Bmcs {
         let session =
             session::Session::new(key, target, known, &self.shared, state.clone(), wish.subscribe(), end.clone());
         self.shared.sessions.spawn(session.run(asked));
-        entries.insert(key.clone(), Entry { target: target.clone(), state, wish, questions, end });
-        let others = twins(&entries, key);
+        entries.of.insert(key.clone(), Entry { target: target.clone(), state, wish, questions, end });
+        entries.marks.place(key, target.address.to_string());
+        let others = entries.marks.twins(key);
         drop(entries);
         self.shared.tell(others);
     }
 
     /// Whether a session is kept with this target.
     pub fn is_at(&self, key: &Key, target: &Target) -> bool {
-        self.shared.entries().get(key).is_some_and(|entry| entry.target == *target)
+        self.shared.entries().of.get(key).is_some_and(|entry| entry.target == *target)
     }
 
     /// What is known of a Node's BMC, if there is a session.
     pub fn state(&self, key: &Key) -> Option<BmcState> {
-        self.shared.entries().get(key).map(|entry| {
+        self.shared.entries().of.get(key).map(|entry| {
             let mut state = entry.state.borrow().clone();
             // A command that the session has not seen yet is as good as under way.
             if let Some((id, _)) = &entry.wish.borrow().send
@@ -197,12 +210,12 @@ impl Bmcs {
 
     /// Other Nodes that name the same BMC, or one that says it is the same.
     pub fn twins(&self, key: &Key) -> Vec<Key> {
-        twins(&self.shared.entries(), key)
+        self.shared.entries().marks.twins(key)
     }
 
     /// Asks a session for something else than before.
     pub fn wish(&self, key: &Key, change: impl FnOnce(&mut Wish)) {
-        if let Some(entry) = self.shared.entries().get(key) {
+        if let Some(entry) = self.shared.entries().of.get(key) {
             entry.wish.send_if_modified(|wish| {
                 let before = wish.clone();
                 change(wish);
@@ -213,7 +226,7 @@ impl Bmcs {
 
     /// The event log of a Node's BMC, the newest entry last; asked in its session, when its turn comes.
     pub async fn sel(&self, key: &Key, limit: usize) -> Result<Vec<SelEntry>, DriverError> {
-        let questions = self.shared.entries().get(key).map(|entry| entry.questions.clone());
+        let questions = self.shared.entries().of.get(key).map(|entry| entry.questions.clone());
         let questions = questions
             .ok_or_else(|| reasons::BUSY.error("there is no session with this BMC yet, or its Node cannot be used"))?;
         let (answer, answered) = oneshot::channel();
@@ -225,7 +238,7 @@ impl Bmcs {
 
     /// An inventory is on record: it is not written again.
     pub fn recorded(&self, key: &Key, inventory: &Arc<NodeInventorySpec>) {
-        if let Some(entry) = self.shared.entries().get(key) {
+        if let Some(entry) = self.shared.entries().of.get(key) {
             entry.state.send_if_modified(|state| {
                 state.inventory.take_if(|written| Arc::ptr_eq(written, inventory));
                 false
@@ -236,8 +249,9 @@ impl Bmcs {
     /// Ends a session: its Node is gone, or names no BMC any more.
     pub fn forget(&self, key: &Key) {
         let mut entries = self.shared.entries();
-        let others = twins(&entries, key);
-        if let Some(entry) = entries.remove(key) {
+        let others = entries.marks.twins(key);
+        if let Some(entry) = entries.of.remove(key) {
+            entries.marks.forget(key);
             entry.end.cancel();
             drop(entries);
             self.shared.tell(others);
@@ -257,8 +271,22 @@ impl Bmcs {
 }
 
 impl Shared {
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A BMC has told who it is.
+    fn identified(&self, key: &Key, identity: Option<&Identity>) {
+        let known = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let identity = identity.and_then(|identity| Some((known(&identity.uuid)?, known(&identity.serial)?)));
+        let mut entries = self.entries();
+        // One that was forgotten meanwhile leaves no mark.
+        if entries.of.contains_key(key) {
+            entries.marks.identify(key, identity);
+        }
+        let twins = entries.marks.twins(key);
+        drop(entries);
+        self.tell(twins);
     }
 
     fn tell(&self, keys: impl IntoIterator<Item = Key>) {
@@ -267,25 +295,6 @@ impl Shared {
             let _ = self.changes.send(key);
         }
     }
-}
-
-/// The other Nodes that lead to the same machine: by the same address, or because it says the same UUID and serial number.
-/// One of the two alone is no proof: there is hardware whose makers gave all of it the same.
-fn twins(entries: &BTreeMap<Key, Entry>, key: &Key) -> Vec<Key> {
-    let Some(own) = entries.get(key) else { return Vec::new() };
-    let place = own.target.address.to_string();
-    let identity = identity(own);
-    let is_twin = |entry: &Entry| {
-        entry.target.address.to_string() == place || identity.is_some() && self::identity(entry) == identity
-    };
-    entries.iter().filter(|(other, entry)| *other != key && is_twin(entry)).map(|(other, _)| other.clone()).collect()
-}
-
-fn identity(entry: &Entry) -> Option<(String, String)> {
-    let state = entry.state.borrow();
-    let identity = state.facts.identity.as_ref()?;
-    let known = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    Some((known(&identity.uuid)?, known(&identity.serial)?))
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use slipway_api::node::LoginStatus;
+use slipway_api::node_inventory::NodeInventorySpec;
 use slipway_drivers::bmc::{Bmc, BmcAddress, CommandError, Delivered, Trust, reasons};
 use slipway_drivers::{Class, DriverError};
 use slipway_plan::cadence::{self, PERSON};
 use slipway_plan::node::bmc::plan::word;
 use slipway_plan::node::bmc::{
-    BmcObserved, BmcStep, Command, Failure, HealthLevel, Look, Security, Seen, Sent, summary,
+    BmcObserved, BmcStep, Command, Failure, Health, HealthLevel, Identity, Look, Security, Seen, Sent, summary,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -37,6 +38,11 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 const SLOW: Duration = Duration::from_secs(5);
 /// Tries to read what a BMC tells of itself, before what is there has to do.
 const DESCRIBE_TRIES: u8 = 3;
+/// What a look has shown waits for so long for what the BMC tells of itself, so that both are one piece of news.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// What a BMC tells of itself.
+type Description = (Result<Identity, DriverError>, Result<Health, DriverError>, Result<NodeInventorySpec, DriverError>);
 
 /// Why a rest is over.
 enum Rest {
@@ -194,8 +200,12 @@ impl Session {
                 return;
             }
         }
-        self.look(&*bmc, wish).await;
-        self.describe(&*bmc).await;
+        let news = self.look(&*bmc, wish).await;
+        if self.is_to_describe() {
+            self.describe(&*bmc, news).await;
+        } else if news {
+            self.shared.tell([self.key.clone()]);
+        }
     }
 
     /// Reads the event log for a person.
@@ -275,7 +285,8 @@ impl Session {
         }
     }
 
-    async fn look(&mut self, bmc: &dyn Bmc, wish: &Wish) {
+    /// Whether it showed something new, which is not told yet.
+    async fn look(&mut self, bmc: &dyn Bmc, wish: &Wish) -> bool {
         let look = if wish.deep || self.state.borrow().seen == Seen::Nothing { Look::Evidence } else { Look::Brief };
         let at = now();
         let deadline = if look == Look::Evidence { LONG_DEADLINE } else { LOOK_DEADLINE };
@@ -287,11 +298,14 @@ impl Session {
         self.open = true;
         match seen {
             Ok(observed) => self.shown(observed, at, look == Look::Evidence),
-            Err(error) => self.failed(wish, &error),
+            Err(error) => {
+                self.failed(wish, &error);
+                false
+            }
         }
     }
 
-    fn shown(&mut self, observed: BmcObserved, at: Timestamp, deep: bool) {
+    fn shown(&mut self, observed: BmcObserved, at: Timestamp, deep: bool) -> bool {
         self.looks = self.looks.saturating_add(1);
         if let (true, Security::Tls { certificate_sha256, .. }) = (self.target.first_use, &observed.security) {
             self.pin(certificate_sha256.clone());
@@ -301,7 +315,7 @@ impl Session {
             self.describe_at = Instant::now();
         }
         let told = std::mem::take(&mut self.tell_next);
-        self.change_if(|state| {
+        self.state.send_if_modified(|state| {
             let news = match &state.seen {
                 Seen::Shown { observed: before, at: last, deep: was_deep } => {
                     let stale = until(at, *last) > Duration::from_secs(15);
@@ -311,7 +325,7 @@ impl Session {
             };
             state.seen = Seen::Shown { observed, at, deep };
             news
-        });
+        })
     }
 
     /// The certificate that was seen first is the one that is trusted from now on.
@@ -324,22 +338,19 @@ impl Session {
         });
     }
 
-    /// Reads what the BMC tells of itself, when it is time. What it cannot tell is left out.
-    async fn describe(&mut self, bmc: &dyn Bmc) {
+    /// Whether it is time to read what the BMC tells of itself. A command that waits comes first.
+    fn is_to_describe(&self) -> bool {
         let shown = matches!(self.state.borrow().seen, Seen::Shown { .. });
-        // A command that waits comes first.
-        let urgent = self.wishes.has_changed().unwrap_or(true);
-        if !shown || Instant::now() < self.describe_at || urgent {
-            return;
-        }
+        shown && Instant::now() >= self.describe_at && !self.wishes.has_changed().unwrap_or(true)
+    }
+
+    /// Reads what the BMC tells of itself. What it cannot tell is left out. `news`: the look before it has something to tell,
+    /// which waits a moment for this.
+    async fn describe(&mut self, bmc: &dyn Bmc, news: bool) {
         if self.slow {
             self.change_if(|state| !std::mem::replace(&mut state.facts.late, true));
         }
-        let turn = self.shared.locks.lock(&self.authority()).await;
-        let identity = self.timed("identity", LONG_DEADLINE, bmc.identity()).await;
-        let health = self.timed("health", LONG_DEADLINE, bmc.health()).await;
-        let inventory = self.timed("inventory", LONG_DEADLINE, bmc.inventory()).await;
-        drop(turn);
+        let (identity, health, inventory) = self.ask_all(bmc, news).await;
         self.describe_tries += 1;
         let passing =
             |class: Option<Class>| matches!(class, Some(Class::Transient | Class::Unreachable | Class::Conflict));
@@ -348,6 +359,7 @@ impl Session {
             tracing::debug!(bmc = %self.key, "it does not tell all of itself: {error}");
         }
         if failed.iter().any(|error| passing(error.map(DriverError::class))) && self.describe_tries < DESCRIBE_TRIES {
+            self.shared.tell(news.then(|| self.key.clone()));
             return;
         }
         self.describe_tries = 0;
@@ -356,16 +368,35 @@ impl Session {
             self.health = Some(health.level);
         }
         let inventory = inventory.ok().map(summary::bounded).map(Arc::new);
+        let identity = identity.ok();
+        self.shared.identified(&self.key, identity.as_ref());
         self.change(|state| {
             state.facts.complete = true;
             state.facts.late = false;
-            state.facts.identity = identity.ok();
+            state.facts.identity = identity;
             state.facts.health = health.ok();
             state.facts.inventory = inventory.as_deref().and_then(summary::inventory);
             state.inventory = inventory;
         });
-        let others = super::twins(&self.shared.entries(), &self.key);
-        self.shared.tell(others);
+    }
+
+    /// Asks for all that a BMC tells of itself.
+    async fn ask_all(&self, bmc: &dyn Bmc, news: bool) -> Description {
+        let asking = async {
+            let _turn = self.shared.locks.lock(&self.authority()).await;
+            let identity = self.timed("identity", LONG_DEADLINE, bmc.identity()).await;
+            let health = self.timed("health", LONG_DEADLINE, bmc.health()).await;
+            let inventory = self.timed("inventory", LONG_DEADLINE, bmc.inventory()).await;
+            (identity, health, inventory)
+        };
+        let mut asking = std::pin::pin!(asking);
+        match timeout(TOGETHER, &mut asking).await {
+            Ok(told) => told,
+            Err(_) => {
+                self.shared.tell(news.then(|| self.key.clone()));
+                asking.await
+            }
+        }
     }
 
     /// Sends a command, once, if the host still is as it was planned on.

@@ -14,6 +14,8 @@ use super::*;
 pub(crate) struct Toy {
     pub(crate) on: AtomicBool,
     pub(crate) dead: AtomicBool,
+    /// Each call takes ten seconds.
+    pub(crate) slow: AtomicBool,
     pub(crate) refuses: AtomicBool,
     /// The only password that it takes; `None` takes any.
     pub(crate) password: Mutex<Option<Vec<u8>>>,
@@ -36,6 +38,7 @@ impl Default for Toy {
         Self {
             on: AtomicBool::new(true),
             dead: AtomicBool::default(),
+            slow: AtomicBool::default(),
             refuses: AtomicBool::default(),
             password: Mutex::default(),
             loses_change: AtomicBool::default(),
@@ -55,7 +58,8 @@ impl Toy {
     async fn call(&self) -> Result<(), DriverError> {
         let busy = self.busy.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(busy, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        let takes = if self.slow.load(Ordering::SeqCst) { 10_000 } else { 20 };
+        tokio::time::sleep(Duration::from_millis(takes)).await;
         self.busy.fetch_sub(1, Ordering::SeqCst);
         if self.dead.load(Ordering::SeqCst) { Err(reasons::TIMED_OUT.error("no answer")) } else { Ok(()) }
     }

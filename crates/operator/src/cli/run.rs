@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::ArgAction;
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use slipway_drivers::Mandate;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -101,6 +102,7 @@ pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: Args) -> Result<()> {
     logging::start(args.log_format, &args.log_level)?;
+    allow_many_connections();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
@@ -110,6 +112,16 @@ pub(super) fn run(args: Args) -> Result<()> {
     // Names that are being looked up cannot be cut off; they must not delay the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// A connection for each host and BMC: the 1024 files that many systems begin with are not enough for a thousand. As others
+/// do that use no `select(2)`, the limit is raised to the highest allowed.
+fn allow_many_connections() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!("the limit of open files stays at {:?}: {error}", limit.current);
+    }
 }
 
 async fn operate(args: Args) -> Result<()> {

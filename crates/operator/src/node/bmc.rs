@@ -29,6 +29,8 @@ use crate::design::Leave;
 use crate::error::Error;
 use crate::reconcile::{Cleanup, Key, Next, Pass, Reference};
 
+/// A new Node says nothing for so long: a BMC that is well has answered by then, and its first word saves a write.
+const FIRST_WORD: Duration = Duration::from_secs(1);
 /// Time between looks at a deletion that waits for a BMC.
 const DELETING: Duration = Duration::from_secs(2);
 
@@ -261,6 +263,15 @@ pub(super) fn next_try(session: &Bmc, now: Timestamp) -> Option<Timestamp> {
 }
 
 impl Nodes {
+    /// Until when the first word of a new Node's BMC is waited for, if it is.
+    pub(super) fn first_word(&self, session: &Bmc, pass: &Pass<Node>) -> Option<Timestamp> {
+        let is_new = pass.status().conditions().is_empty() && session.view.twins.is_empty();
+        let state = self.bmcs.state(&pass.key).filter(|_| is_new)?;
+        let silent = state.login == LoginState::Open && matches!(state.seen, Seen::Nothing);
+        let until = state.began.checked_add(FIRST_WORD).ok()?;
+        (silent && now() < until).then_some(until)
+    }
+
     /// What the session shows.
     pub(super) fn session(&self, way: Result<&Way, &Error>, pass: &Pass<Node>) -> Bmc {
         let node = pass.object();
@@ -388,7 +399,9 @@ impl Nodes {
     async fn record_inventory(&self, session: &Bmc, pass: &Pass<Node>) {
         let inventory = self.bmcs.state(&pass.key).and_then(|state| state.inventory);
         let Some(inventory) = inventory.filter(|_| session.facts.complete) else { return };
-        match write_inventory(&inventory, pass).await {
+        // A host that has not been told of before has none yet.
+        let is_first = pass.status().power.is_none();
+        match write_inventory(&inventory, is_first, pass).await {
             Ok(()) => self.bmcs.recorded(&pass.key, &inventory),
             Err(error) => tracing::warn!("NodeInventory {}: {error}", pass.key),
         }
@@ -531,11 +544,11 @@ fn counted(mut status: NodeStatus, record: LoginStatus, way: &Way, pass: &Pass<N
     status
 }
 
-async fn write_inventory(inventory: &Arc<NodeInventorySpec>, pass: &Pass<Node>) -> Result<(), Error> {
+async fn write_inventory(inventory: &Arc<NodeInventorySpec>, is_first: bool, pass: &Pass<Node>) -> Result<(), Error> {
     let context = &pass.context;
     let api = Api::<NodeInventory>::namespaced(context.client.clone(), &pass.key.namespace);
     let name = &pass.key.name;
-    let found = context.call("read the NodeInventory", api.get_opt(name)).await?;
+    let found = if is_first { None } else { context.call("read the NodeInventory", api.get_opt(name)).await? };
     if found.is_some_and(|found| found.spec == **inventory) {
         return Ok(());
     }

@@ -164,6 +164,10 @@ impl Kind for Nodes {
             tracing::debug!("not done: {error}");
             return Report { status: pass.status(), next: Next::Retry };
         }
+        let first_word = observed.bmc.as_ref().and_then(|session| self.first_word(session, pass));
+        if let (Some(until), None) = (first_word, &observed.docker) {
+            return Report { status: pass.status(), next: Next::At(until) };
+        }
         let Judgement { status, state } = judge(observed, plan, pass);
         let waiting = observed.bmc.as_ref().and_then(|session| bmc::next_try(session, now()));
         let until = plan.bmc.as_ref().and_then(|bmc| bmc.until).into_iter().chain(waiting).min();

@@ -2,8 +2,9 @@
 //!
 //! kube's `Recorder` is not used: it folds Events of one reason into a series and so loses a changed message.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -11,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::context::API_DEADLINE;
 use crate::error::Error;
@@ -19,7 +21,9 @@ use crate::metrics::Metrics;
 /// The API server's limit of an Event's note is 1024 bytes.
 const NOTE_LIMIT: usize = 1000;
 /// Events that wait to be published; more are dropped and counted.
-const QUEUE: usize = 512;
+const QUEUE: usize = 2048;
+/// Events that are published at one time: when a thousand objects become ready at once, one after the other would be slow.
+const AT_ONCE: usize = 8;
 
 /// Whether an Event is worth a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,19 +52,25 @@ pub struct Events {
 
 /// Publishes what is queued; ends when every [`Events`] is dropped.
 pub struct Publisher {
-    client: Client,
     queue: mpsc::Receiver<Note>,
+    desk: Desk,
+}
+
+/// Where Events are published.
+struct Desk {
+    client: Client,
     instance: String,
     metrics: Arc<Metrics>,
     /// Why the last one failed, so that a missing permission is logged once.
-    trouble: Option<String>,
+    trouble: Mutex<Option<String>>,
 }
 
 impl Events {
     /// A queue, and the task that empties it. `instance` names this process.
     pub fn new(client: Client, instance: String, metrics: Arc<Metrics>) -> (Self, Publisher) {
         let (send, queue) = mpsc::channel(QUEUE);
-        (Self { queue: send, metrics: metrics.clone() }, Publisher { client, queue, instance, metrics, trouble: None })
+        let desk = Desk { client, instance, metrics: metrics.clone(), trouble: Mutex::default() };
+        (Self { queue: send, metrics }, Publisher { queue, desk })
     }
 
     /// Queues an Event about an object. `reason` is one CamelCase word.
@@ -81,13 +91,14 @@ impl Events {
 
 impl Publisher {
     /// Publishes until every [`Events`] is dropped.
-    pub async fn run(mut self) {
-        while let Some(note) = self.queue.recv().await {
-            self.publish(note).await;
-        }
+    pub async fn run(self) {
+        let Self { queue, desk } = self;
+        ReceiverStream::new(queue).for_each_concurrent(AT_ONCE, |note| desk.publish(note)).await;
     }
+}
 
-    async fn publish(&mut self, note: Note) {
+impl Desk {
+    async fn publish(&self, note: Note) {
         let kind = note.kind;
         let namespace = note.about.namespace.clone().unwrap_or_default();
         let event = event(note, &self.instance, Timestamp::now());
@@ -102,12 +113,13 @@ impl Publisher {
             Err(_) => Some("no answer".to_owned()),
         };
         self.metrics.event(kind, if trouble.is_none() { "published" } else { "failed" });
+        let mut last = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &trouble
-            && self.trouble != trouble
+            && *last != trouble
         {
             tracing::warn!("Events are not published: {why}");
         }
-        self.trouble = trouble;
+        *last = trouble;
     }
 }
 

@@ -78,7 +78,8 @@ impl<O: Object> Pass<O> {
     /// Writes the status, if it differs from what is there.
     pub async fn write(&self, status: &<O as HasStatus>::Status) -> Result<(), Error> {
         let object = self.object();
-        if object.status() == Some(status) {
+        // An empty status says no more than none.
+        if self.status() == *status {
             self.context.metrics.status_write(self.kind, "skipped");
             return Ok(());
         }
