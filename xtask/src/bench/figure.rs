@@ -15,8 +15,10 @@ pub struct Figure {
     pub value: f64,
     /// Unit of all three numbers; empty for a count or a ratio.
     pub unit: &'static str,
-    /// The most that it may be.
+    /// The most that it may be; the least, with `at_least`.
     pub goal: f64,
+    /// More is better.
+    pub at_least: bool,
     /// The same thing done by the reference, in the same run.
     pub reference: Option<Reference>,
     /// Whether the goal is met.
@@ -37,7 +39,12 @@ pub struct Reference {
 impl Figure {
     /// A figure without a reference.
     pub fn new(figure: impl Into<String>, value: f64, unit: &'static str, goal: f64) -> Self {
-        Self { figure: figure.into(), value, unit, goal, reference: None, met: value <= goal }
+        Self { figure: figure.into(), value, unit, goal, at_least: false, reference: None, met: value <= goal }
+    }
+
+    /// A figure of which more is better.
+    pub fn at_least(figure: impl Into<String>, value: f64, unit: &'static str, goal: f64) -> Self {
+        Self { at_least: true, met: value >= goal, ..Self::new(figure, value, unit, goal) }
     }
 
     /// A figure that counts something.
@@ -69,14 +76,19 @@ pub fn rows(figures: &[Figure]) -> String {
         );
         let met = if one.met { "yes" } else { "**no**" };
         let (value, goal) = (quantity(one.value, one.unit), quantity(one.goal, one.unit));
+        let sign = if one.at_least { '≥' } else { '≤' };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "| {} | {value} | ≤ {goal} | {reference} | {met} |", one.figure);
+        let _ = writeln!(text, "| {} | {value} | {sign} {goal} | {reference} | {met} |", one.figure);
     }
     text
 }
 
 fn quantity(value: f64, unit: &str) -> String {
-    let digits = if value.fract() == 0.0 { 0 } else { 2 };
+    let digits = match value.abs() {
+        whole if whole.fract() == 0.0 => 0,
+        small if small < 0.1 => 4,
+        _ => 2,
+    };
     format!("{value:.digits$} {unit}").trim_end().to_owned()
 }
 
@@ -100,10 +112,14 @@ mod tests {
         let figures = [
             Figure::new("latency", 61.234, "ms", 50.0).beside("docker run", 310.0, "ms"),
             Figure::new("recreated", 1.0, "", 1.0),
+            Figure::at_least("rate", 90.5, "hosts/s", 100.0),
+            Figure::new("ratio", 0.0042, "", 0.02),
         ];
         let table = table(&figures);
         assert!(table.contains("| latency | 61.23 ms | ≤ 50 ms | docker run: 310 ms | **no** |"), "{table}");
         assert!(table.contains("| recreated | 1 | ≤ 1 | – | yes |"), "{table}");
+        assert!(table.contains("| rate | 90.50 hosts/s | ≥ 100 hosts/s | – | **no** |"), "{table}");
+        assert!(table.contains("| ratio | 0.0042 | ≤ 0.0200 | – | yes |"), "{table}");
     }
 
     #[test]

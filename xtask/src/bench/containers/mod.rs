@@ -2,7 +2,6 @@
 
 mod change;
 mod compose;
-mod cpu;
 mod idle;
 mod latency;
 mod scale;

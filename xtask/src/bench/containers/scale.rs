@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use kube::api::PostParams;
 
+use super::super::cpu::Cpu;
 use super::super::figure::Figure;
 use super::compose::{self, Order};
-use super::cpu::Cpu;
 use super::site::Site;
 
 /// Objects, of ten services each.

@@ -18,6 +18,8 @@ use slipway_api::conditions::is_ready;
 use slipway_api::{ContainerService, Node};
 use slipway_e2e::lab::{Cluster, DockerHost, HostOptions, Image, Operator, eventually};
 
+use super::super::writes;
+
 /// Namespace of everything.
 pub const NAMESPACE: &str = "bench";
 /// How long anything may take before the measurement is given up.
@@ -155,27 +157,13 @@ impl Site {
         let passes = metrics
             .lines()
             .filter(|line| line.starts_with("slipway_reconcile_total{") && line.contains("kind=\"containerservice\""));
-        Ok(passes.map(count).sum())
+        Ok(passes.map(writes::count).sum())
     }
 
-    /// Writes that the API server has done, but for those of its own and those of the Lease that the leader renews.
+    /// Writes of objects that Slipway has to do with.
     pub async fn api_writes(&self) -> Result<usize> {
-        let request = http::Request::get("/metrics").body(Vec::new())?;
-        let metrics = self.client.request_text(request).await?;
-        Ok(metrics.lines().filter(|line| is_write(line)).map(count).sum())
+        writes::of(&self.client, &["nodes", "containerservices", "events", "secrets", "configmaps"]).await
     }
-}
-
-/// Whether a line of the API server's metrics counts writes of objects that Slipway has to do with.
-fn is_write(line: &str) -> bool {
-    let label = |name: &str, value: &str| line.contains(&format!("{name}=\"{value}\""));
-    line.starts_with("apiserver_request_total{")
-        && ["POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"].iter().any(|verb| label("verb", verb))
-        && ["nodes", "containerservices", "events", "secrets", "configmaps"].iter().any(|name| label("resource", name))
-}
-
-fn count(line: &str) -> usize {
-    line.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// Waits for an outcome, but not for ever.
@@ -219,21 +207,4 @@ pub async fn containers(docker: &Docker, project: &str) -> Result<BTreeMap<Strin
     let containers: BTreeMap<_, _> = found.into_iter().filter_map(of).collect();
     ensure!(!containers.is_empty(), "project {project} has no containers");
     Ok(containers)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_writes_of_slipway_count() {
-        let line = |verb: &str, resource: &str| {
-            format!("apiserver_request_total{{code=\"200\",group=\"x\",resource=\"{resource}\",verb=\"{verb}\"}} 12")
-        };
-        assert!(is_write(&line("APPLY", "containerservices")));
-        assert_eq!(count(&line("APPLY", "containerservices")), 12);
-        assert!(!is_write(&line("PUT", "leases")));
-        assert!(!is_write(&line("LIST", "nodes")));
-        assert!(!is_write("apiserver_request_duration_seconds_count{verb=\"PUT\",resource=\"nodes\"} 3"));
-    }
 }

@@ -6,7 +6,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::idle::TICKS_PER_SECOND;
+use super::process::TICKS_PER_SECOND;
 
 /// Programs that took less than this many seconds are not named.
 const WORTH_NAMING: f64 = 0.5;
