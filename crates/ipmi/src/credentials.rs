@@ -86,9 +86,12 @@ impl fmt::Debug for Password {
 pub struct Kg(Zeroizing<Vec<u8>>);
 
 impl Kg {
-    /// At most 20 bytes.
+    /// At most 20 bytes; or all 20 as `0x` and 40 hexadecimal digits, which is how most BMCs show it.
     pub fn new(key: impl AsRef<[u8]>) -> Result<Self, CredentialsError> {
         let key = key.as_ref();
+        if let Some(bytes) = hexadecimal(key) {
+            return Ok(Self(bytes));
+        }
         if key.len() > MAX_KEY {
             return Err(CredentialsError::KgTooLong(key.len()));
         }
@@ -109,6 +112,14 @@ impl fmt::Debug for Kg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Kg(…)")
     }
+}
+
+/// What `0x` and 40 digits stand for.
+fn hexadecimal(key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let digits = key.strip_prefix(b"0x").filter(|digits| digits.len() == 2 * MAX_KEY)?;
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let bytes = digits.as_chunks::<2>().0.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    bytes.collect::<Option<Vec<u8>>>().map(Zeroizing::new)
 }
 
 /// User name, password and, where the BMC has one, `K_g`.
@@ -144,6 +155,15 @@ mod tests {
         assert_eq!(Credentials::new("a", "p".repeat(21)).unwrap_err(), CredentialsError::PasswordTooLong(21));
         let longest = Credentials::new("a".repeat(16), "p".repeat(20)).unwrap();
         assert_eq!(longest.with_kg([1; 21]).unwrap_err(), CredentialsError::KgTooLong(21));
+    }
+
+    #[test]
+    fn a_key_may_be_given_in_digits() {
+        let digits = format!("0x{}", "0aF0".repeat(10));
+        assert_eq!(Kg::new(&digits).unwrap().as_bytes(), [0x0a, 0xf0].repeat(10));
+        assert_eq!(Kg::new("0x0a").unwrap().as_bytes(), b"0x0a", "too short for that");
+        let wrong = format!("0x{}", "0g".repeat(20));
+        assert_eq!(Kg::new(&wrong).unwrap_err(), CredentialsError::KgTooLong(42));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 mod actions;
 mod show;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use slipway_ipmi::session::Config;
@@ -57,7 +58,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 
-    /// The file that holds the BMC's own key (`K_g`), for BMCs that have one.
+    /// The file that holds the BMC's own key (`K_g`), for BMCs that have one: as it is, or 0x and its 40 hexadecimal digits.
     #[arg(long, value_name = "FILE")]
     kg_file: Option<PathBuf>,
 
@@ -72,6 +73,10 @@ pub(super) struct Args {
     /// Let the BMC look the user up by name and privilege level, rather than by name alone.
     #[arg(long)]
     lookup_by_privilege: bool,
+
+    /// The longest that one answer is waited for, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=300))]
+    timeout: u16,
 
     /// How the answer is printed.
     #[arg(short, long, value_enum, default_value_t = Format::Text, global = true)]
@@ -104,14 +109,24 @@ enum Format {
     Yaml,
 }
 
+/// Exit code of wrong usage, as clap has it.
+const USAGE: u8 = 2;
 /// Exit code of a command that may have been executed.
 const IN_DOUBT: u8 = 3;
+
+/// What was called in a way that makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
 
 pub(super) fn run(args: Args) -> ExitCode {
     match start(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("slipway: {error:#}");
+            if error.is::<Usage>() {
+                return USAGE.into();
+            }
             let cause = error.downcast_ref::<slipway_ipmi::Error>();
             if cause.is_some_and(slipway_ipmi::Error::is_maybe_delivered) {
                 eprintln!("hint: the BMC may have done it; look before you send it again");
@@ -146,6 +161,7 @@ async fn act(args: Args) -> Result<Shown> {
         Level::Administrator => Privilege::Administrator,
     };
     config.name_only_lookup = !args.lookup_by_privilege;
+    config.patience.deadline = Duration::from_secs(args.timeout.into());
     let client = Client::new(address, config);
     let outcome = tokio::select! {
         outcome = args.action.run(&client) => outcome,
@@ -160,12 +176,15 @@ fn credentials(args: &Args, needs_login: bool) -> Result<Credentials> {
     if !needs_login {
         return Ok(Credentials::new("", "")?);
     }
-    let Some(user) = &args.user else { bail!("--user is missing") };
+    let Some(user) = &args.user else {
+        return Err(Usage("this needs a login: name the user with --user".into()).into());
+    };
     let password = match &args.password_file {
         Some(path) => secret(path)?,
         None => std::env::var(&args.password_env)
-            .with_context(|| {
-                format!("no password: name its file with --password-file, or set the variable {}", args.password_env)
+            .map_err(|_| {
+                let variable = &args.password_env;
+                Usage(format!("no password: name its file with --password-file, or set the variable {variable}"))
             })?
             .into_bytes(),
     };
@@ -179,10 +198,13 @@ fn credentials(args: &Args, needs_login: bool) -> Result<Credentials> {
 /// What a file holds, without the line end that editors put at its end.
 fn secret(path: &Path) -> Result<Vec<u8>> {
     let context = || format!("cannot read {}", path.display());
-    if std::fs::metadata(path).with_context(context)?.len() > MAX_SECRET_FILE {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).with_context(context)?;
+    // It may be a pipe, or a device that does not end.
+    file.take(MAX_SECRET_FILE + 1).read_to_end(&mut bytes).with_context(context)?;
+    if bytes.len() as u64 > MAX_SECRET_FILE {
         bail!("{} is too long for a password", path.display());
     }
-    let mut bytes = std::fs::read(path).with_context(context)?;
     for end in [b'\n', b'\r'] {
         if bytes.last() == Some(&end) {
             bytes.pop();
@@ -193,16 +215,15 @@ fn secret(path: &Path) -> Result<Vec<u8>> {
 
 /// An address or a name, with or without a port.
 async fn resolve(host: &str) -> Result<SocketAddr> {
-    if let Ok(address) = host.parse() {
-        return Ok(address);
-    }
-    if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse() {
-        return Ok(SocketAddr::new(address, PORT));
-    }
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) => (name, port.parse().with_context(|| format!("{port} is no port"))?),
-        None => (host, PORT),
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, "")) => (name, None),
+        Some((name, port)) => (name, Some(port.strip_prefix(':').unwrap_or(host))),
+        // An IPv6 address.
+        None if host.matches(':').count() > 1 => (host, None),
+        None => host.rsplit_once(':').map_or((host, None), |(name, port)| (name, Some(port))),
     };
+    let wrong = |port: &str| Usage(format!("--host {host}: {port:?} is no port"));
+    let port = port.map_or(Ok(PORT), |port| port.parse().map_err(|_| wrong(port)))?;
     let mut addresses = tokio::net::lookup_host((name, port)).await.with_context(|| format!("cannot find {name}"))?;
     addresses.next().with_context(|| format!("{name} has no address"))
 }
@@ -234,10 +255,14 @@ mod tests {
             ("2001:db8::20", "[2001:db8::20]:623"),
             ("[2001:db8::20]", "[2001:db8::20]:623"),
             ("[2001:db8::20]:9623", "[2001:db8::20]:9623"),
+            ("[fe80::1%lo]:9623", "[fe80::1%1]:9623"),
+            ("fe80::1%lo", "[fe80::1%1]:623"),
         ] {
             assert_eq!(resolve(host).await.unwrap(), address.parse().unwrap(), "{host}");
         }
-        assert!(resolve("bmc:port").await.is_err());
+        for wrong in ["bmc:port", "bmc:", "[::1]9623", "bmc:70000"] {
+            assert!(resolve(wrong).await.unwrap_err().is::<Usage>(), "{wrong}");
+        }
     }
 
     #[test]
