@@ -29,7 +29,7 @@ pub struct Session {
     /// When it ended; `None` while it is open.
     pub ended: Option<f64>,
     /// Commands besides those for the session itself.
-    pub commands: u32,
+    pub commands: usize,
 }
 
 impl Bmcs {

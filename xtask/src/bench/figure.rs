@@ -49,9 +49,7 @@ impl Figure {
 
     /// A figure that counts something.
     pub fn count(figure: impl Into<String>, count: usize, unit: &'static str, goal: u32) -> Self {
-        // Counts of this size are exact in an f64.
-        #[allow(clippy::cast_precision_loss)]
-        Self::new(figure, count as f64, unit, f64::from(goal))
+        Self::new(figure, number(count), unit, f64::from(goal))
     }
 
     /// Adds what was measured beside it.
@@ -59,6 +57,12 @@ impl Figure {
         self.reference = Some(Reference { what, value, unit });
         self
     }
+}
+
+/// A count, to reckon with.
+#[allow(clippy::cast_precision_loss)] // Counts of this size are exact in an f64.
+pub fn number(count: usize) -> f64 {
+    count as f64
 }
 
 /// The figures as a Markdown table.

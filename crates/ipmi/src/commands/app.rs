@@ -103,9 +103,10 @@ impl Guid {
     /// variant, that are bits of a GUID: if they make sense in one of the others it is that, as for `ipmitool mc guid`, which
     /// looks at the version alone. If they make sense in none, it is the specification's.
     pub fn from_wire(bytes: [u8; 16]) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = bytes;
         let (mut of_smbios, mut of_ipmi) = (bytes, bytes);
-        of_smbios[..8].copy_from_slice(&[d, c, b, a, f, e, h, g]);
+        for field in [0..4, 4..6, 6..8] {
+            of_smbios[field].reverse();
+        }
         of_ipmi.reverse();
         let orders = [Self(of_smbios), Self(bytes), Self(of_ipmi)];
         orders.into_iter().find(Self::is_of_rfc_4122).unwrap_or(Self(of_ipmi))

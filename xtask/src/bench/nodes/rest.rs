@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::super::bmcs::Session;
-use super::super::figure::Figure;
+use super::super::figure::{Figure, number};
 use super::super::process::{cpu_seconds, resident_mib};
 use super::site::Site;
 
@@ -30,15 +30,15 @@ pub async fn measure(site: &mut Site) -> Result<Vec<Figure>> {
     let cpu = (cpu_seconds(pid)? - cpu) / minutes;
     let pauses: Vec<f64> = visits.iter().flat_map(|visits| pauses(visits)).collect();
     let shortest = pauses.iter().copied().reduce(f64::min).context("no visits")?;
-    let mean = pauses.iter().sum::<f64>() / pauses.len() as f64;
+    let mean = pauses.iter().sum::<f64>() / number(pauses.len());
     let commands = visits.iter().flat_map(|visits| visits.iter().skip(1)).map(|visit| visit.commands).max();
     Ok(vec![
-        Figure::new("idle, 1000 Nodes: API writes a minute", writes as f64 / minutes, "", 0.0),
+        Figure::new("idle, 1000 Nodes: API writes a minute", number(writes) / minutes, "", 0.0),
         Figure::new("idle, 1000 Nodes: CPU a minute", cpu, "s", 0.5),
         Figure::new("idle, 1000 Nodes: resident memory", resident_mib(pid)?, "MiB", 60.0),
         Figure::new("BMC visits of a quiet Node an hour, by the shortest pause of all", 3600.0 / shortest, "", 12.0)
             .beside("by the mean pause", 3600.0 / mean, ""),
-        Figure::count("commands of a visit besides session set-up, the most", commands.unwrap_or(0) as usize, "", 2),
+        Figure::count("commands of a visit besides session set-up, the most", commands.unwrap_or(0), "", 2),
     ])
 }
 

@@ -14,7 +14,7 @@ use slipway_api::conditions::is_ready;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::super::figure::Figure;
+use super::super::figure::{Figure, number};
 use super::super::process::cpu_seconds;
 use super::site::{BARE, COUNT, NAMESPACE, Site};
 
@@ -37,15 +37,15 @@ pub async fn creation(site: &Site, status_writes: &Path) -> Result<Vec<Figure>> 
     let (writes, last) = (site.writes().await? - before - COUNT, last_event(site).await?);
     let cpu = cpu_seconds(site.operator.pid())? - cpu;
     let seconds = last.duration_since(began).as_secs_f64();
-    let reads = site.counted("slipway_reconcile_total{kind=\"node\"").await?;
+    let passes = site.counted("slipway_reconcile_total{kind=\"node\"").await?;
     eprintln!(
-        "bench: {seconds:.1} s, {created:.1} s of it for creating; {cpu:.1} s of CPU and {reads} passes of the operator"
+        "bench: {seconds:.1} s, {created:.1} s of it for creating; {cpu:.1} s of CPU and {passes} passes of the operator"
     );
 
     let largest = statuses.iter().max_by_key(|status| status.len()).context("no Node")?;
     let bare = bare(site, status_writes, largest).await?;
-    let each = writes as f64 / COUNT as f64;
-    let rate = COUNT as f64 / seconds;
+    let each = number(writes) / number(COUNT);
+    let rate = number(COUNT) / seconds;
     Ok(vec![
         Figure::at_least("1000 Nodes created → all Ready", rate, "hosts/s", 0.8 * bare / each).beside(
             "0.8 × bare status writes ÷ our writes a host; bare",
@@ -60,7 +60,7 @@ pub async fn creation(site: &Site, status_writes: &Path) -> Result<Vec<Figure>> 
 /// The Nodes' statuses as JSON. All are Ready.
 async fn statuses(site: &Site) -> Result<Vec<String>> {
     let nodes = site.nodes().list(&ListParams::default()).await?;
-    let json = |status: Option<NodeStatus>| {
+    let json = |status: Option<NodeStatus>| -> Result<String> {
         let status = status.context("a Node has no status")?;
         ensure!(is_ready(&status.conditions), "not Ready: {status:?}");
         Ok(serde_json::to_string(&status)?)
@@ -107,6 +107,6 @@ pub async fn deletion(site: &mut Site) -> Result<Figure> {
     let writes = site.writes().await? - before;
     let open = site.bmcs.sessions().await?.iter().flatten().filter(|session| session.ended.is_none()).count();
     ensure!(open == 0, "{open} sessions are open after the end of their Nodes");
-    let each = writes as f64 / COUNT as f64;
+    let each = number(writes) / number(COUNT);
     Ok(Figure::new("API writes a Node on delete, the deletion counted", each, "", 2.0))
 }

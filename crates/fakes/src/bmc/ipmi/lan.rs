@@ -31,8 +31,8 @@ fn read(bmc: &Bmc, number: u8, set: u8) -> Option<Vec<u8>> {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(_) => vec![0; 4],
         },
-        // The address is static.
-        4 => vec![1],
+        // The address is static. IPv6 is had alone, not beside IPv4.
+        4 | 50 => vec![1],
         5 => bmc.machine.identity.macs.first()?.to_vec(),
         6 => vec![255, 0, 0, 0],
         // The default gateway, and its MAC.
@@ -44,8 +44,7 @@ fn read(bmc: &Bmc, number: u8, set: u8) -> Option<Vec<u8>> {
         23 => [0].into_iter().chain(suites.iter().map(|suite| suite.id())).chain([0; 16]).take(17).collect(),
         // Up to an administrator with each suite: four bits for each of sixteen.
         24 => [&[0][..], &[0x44; 8]].concat(),
-        // IPv6: alone, not beside IPv4; and which of both is enabled.
-        50 => vec![0b001],
+        // Which of both is enabled.
         51 => vec![u8::from(bmc.address.is_ipv6())],
         // One static IPv6 address, none by DHCPv6 or SLAAC.
         55 => vec![1, 0, 0],
