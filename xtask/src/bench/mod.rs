@@ -47,7 +47,7 @@ const IPMI_CLIENT: (&str, &str) = ("slipway-ipmi", "many");
 pub fn run(args: &Args) -> Result<()> {
     let root = crate::workspace_root()?;
     let all = [Table::Containers, Table::Design, Table::Ipmi, Table::Nodes];
-    let tables = if args.tables.is_empty() { &all } else { args.tables.as_slice() };
+    let tables = if args.tables.is_empty() { all.as_slice() } else { args.tables.as_slice() };
     let operator = tables.iter().any(|table| *table != Table::Ipmi);
     if operator && std::env::var_os(BINARY).is_none() {
         build(&root, &["--package", "slipway-operator"])?;

@@ -63,7 +63,7 @@ impl Site {
 
     /// A Node of each BMC, with a host that is to be on, as it is.
     pub fn wanted(&self) -> Result<Vec<Node>> {
-        let node = |(number, port)| -> Result<Node> {
+        let node = |(number, port): (usize, &u16)| -> Result<Node> {
             let bmc = json!({"address": format!("ipmi://127.0.0.1:{port}"), "credentials": {"secretRef": {"name": name(number)}}});
             Ok(serde_json::from_value(json!({
                 "metadata": {"name": name(number), "labels": {"rack": format!("r{}", number % 20)}},
