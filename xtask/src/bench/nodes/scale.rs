@@ -14,8 +14,8 @@ use slipway_api::conditions::is_ready;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use super::super::cpu::Cpu;
 use super::super::figure::{Figure, number};
-use super::super::process::cpu_seconds;
 use super::site::{BARE, COUNT, NAMESPACE, Site};
 
 /// The bare client writes for so long, by as many at once as the operator has passes.
@@ -26,7 +26,7 @@ const WRITERS: u32 = 32;
 pub async fn creation(site: &Site, status_writes: &Path) -> Result<Vec<Figure>> {
     let nodes = site.wanted()?;
     eprintln!("bench: {COUNT} Nodes from nothing to Ready");
-    let (before, cpu) = (site.writes().await?, cpu_seconds(site.operator.pid())?);
+    let (before, cpu) = (site.writes().await?, Cpu::now()?);
     let began = Timestamp::now();
     site.create(&nodes).await?;
     let created = Timestamp::now().duration_since(began).as_secs_f64();
@@ -35,12 +35,10 @@ pub async fn creation(site: &Site, status_writes: &Path) -> Result<Vec<Figure>> 
     site.until("all Nodes to be Ready", async || Ok(site.counted(told).await? >= COUNT)).await?;
     let statuses = statuses(site).await?;
     let (writes, last) = (site.writes().await? - before - COUNT, last_event(site).await?);
-    let cpu = cpu_seconds(site.operator.pid())? - cpu;
+    let cpu = Cpu::now()?.since(&cpu);
     let seconds = last.duration_since(began).as_secs_f64();
     let passes = site.counted("slipway_reconcile_total{kind=\"node\"").await?;
-    eprintln!(
-        "bench: {seconds:.1} s, {created:.1} s of it for creating; {cpu:.1} s of CPU and {passes} passes of the operator"
-    );
+    eprintln!("bench: {seconds:.1} s, {created:.1} s of it for creating; {passes} passes; CPU {cpu}");
 
     let largest = statuses.iter().max_by_key(|status| status.len()).context("no Node")?;
     let bare = bare(site, status_writes, largest).await?;
