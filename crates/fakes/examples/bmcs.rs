@@ -8,7 +8,7 @@ use std::error::Error;
 use std::io::{BufRead, Write};
 
 use serde_json::{Value, json};
-use slipway_fakes::bmc::ipmi::{FakeIpmi, Settings};
+use slipway_fakes::bmc::ipmi::{FakeIpmi, Seen, Settings};
 use slipway_fakes::bmc::{Identity, Machine, Timing};
 use tokio::sync::mpsc;
 
@@ -46,7 +46,7 @@ fn questions() -> mpsc::Receiver<()> {
 
 fn sessions(bmc: &FakeIpmi) -> Value {
     let seen = bmc.seen();
-    let of = |id| seen.iter().filter(move |it| it.session == id && it.is_done()).filter_map(|it| it.command());
+    let of = |id| seen.iter().filter(move |it| it.session == id && it.is_done()).filter_map(Seen::command);
     let sessions = bmc.sessions().into_iter().map(|session| {
         let commands = of(session.id).filter(|command| !OF_THE_SESSION.contains(command)).count();
         let ended = session.ended.map(|(at, _)| at.as_duration().as_secs_f64());

@@ -64,7 +64,7 @@ impl Cost {
     async fn of(act: impl Future<Output = Outcome<()>>) -> Outcome<Self> {
         let (begun, before) = (Instant::now(), cpu()?);
         act.await?;
-        Ok(Self { time: begun.elapsed(), cpu: cpu()? - before })
+        Ok(Self { time: begun.elapsed(), cpu: cpu()?.saturating_sub(before) })
     }
 
     fn shown(&self) -> Value {

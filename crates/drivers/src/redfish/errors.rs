@@ -293,7 +293,7 @@ mod tests {
     fn a_date_to_come_back_at_is_by_the_clock_of_the_bmc() {
         let headers = |now: &str, then: &str| {
             let now = (!now.is_empty()).then(|| (DATE, now.parse().unwrap()));
-            HeaderMap::from_iter(now.into_iter().chain([(RETRY_AFTER, then.parse().unwrap())]))
+            now.into_iter().chain([(RETRY_AFTER, then.parse().unwrap())]).collect::<HeaderMap>()
         };
         let then = "Sun, 06 Nov 1994 08:49:37 GMT";
         assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:49:30 GMT", then)), Some(7));

@@ -390,13 +390,11 @@ impl Session {
             (identity, health, inventory)
         };
         let mut asking = std::pin::pin!(asking);
-        match timeout(TOGETHER, &mut asking).await {
-            Ok(told) => told,
-            Err(_) => {
-                self.shared.tell(news.then(|| self.key.clone()));
-                asking.await
-            }
+        if let Ok(told) = timeout(TOGETHER, &mut asking).await {
+            return told;
         }
+        self.shared.tell(news.then(|| self.key.clone()));
+        asking.await
     }
 
     /// Sends a command, once, if the host still is as it was planned on.
