@@ -183,7 +183,7 @@ pub struct User {
 }
 
 impl Client {
-    /// All users of the BMC, unused numbers too.
+    /// All users of the BMC, disabled ones and unused numbers too. A number that the BMC does not tell of is left out.
     pub async fn users(&self) -> Result<Vec<User>, Error> {
         let mut users = Vec::new();
         let mut last = 1;
@@ -191,7 +191,12 @@ impl Client {
             if id > last {
                 break;
             }
-            let access = self.run(&GetUserAccess { user: id }).await?;
+            let access = match self.run(&GetUserAccess { user: id }).await {
+                Ok(access) => access,
+                // Some refuse numbers that have never been used.
+                Err(Error::Completion { .. }) if id > 1 => continue,
+                Err(error) => return Err(error),
+            };
             last = access.max_users;
             let name = match self.run(&GetUserName { user: id }).await {
                 Ok(name) => name,
