@@ -56,6 +56,8 @@ fn says(written: &Value, value: &Value) -> bool {
         }
         (Value::Array(items), value) => items.iter().any(|written| says(written, value)),
         (Value::String(written), Value::String(value)) => alike(written, value),
+        // What tells one of several parts from the others, as the subnet does of routes.
+        (written, Value::Object(parts)) => parts.values().any(|value| says(written, value)),
         (Value::Number(written), Value::String(value)) => alike(&written.to_string(), value),
         (written, value) => written == value,
     }
