@@ -69,6 +69,11 @@ impl<K> Namespaced for K where
 }
 
 impl Reach {
+    /// Whether a flag says which cluster, or as whom.
+    pub fn is_given(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some() || self.impersonate.is_some()
+    }
+
     /// The namespace that was named.
     pub(in crate::cli) fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()

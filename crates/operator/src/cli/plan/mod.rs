@@ -69,6 +69,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
     if let Some(target) = &args.target {
         return kubectl::node_plan::show(target, args.output, &args.reach);
     }
+    if !args.live && args.reach.is_given() {
+        eprintln!(
+            "slipway: --kubeconfig, --context and --as name a cluster, which files are planned against with --live only"
+        );
+        return ExitCode::from(2);
+    }
     let inputs = match input::read_all(&args.files) {
         Ok(inputs) => inputs,
         Err(reason) => {
