@@ -91,7 +91,6 @@ const BROKEN: &[(&str, &[(&str, &str)])] = &[
     ("domain", &[("domain: mgmt.lab.example.com", "domain: mgmt_lab.example.com")]),
     ("include", &[("designRef: {name: lab-racks}", "designRef: {name: lab-rocks}")]),
     ("key of an include", &[("key: design.yaml}", "key: desing.yaml}")]),
-    ("relay", &[("upstreamTarget: 172.16.5.5", "upstreamTarget: maas")]),
     ("two at once", &[("root, size: 20g", "root, size: 20k"), ("upDelay: 200", "upDelay: 50")]),
 ];
 

@@ -57,7 +57,7 @@ async fn what_no_design_has_is_refused_with_its_place() -> Result<()> {
     let design =
         |spec: &str| format!("apiVersion: slipway.dev/v1alpha1\nkind: Design\nmetadata: {{name: d}}\nspec: {spec}");
     let node =
-        |spec: &str| format!("apiVersion: slipway.dev/v1alpha1\nkind: Node\nmetadata: {{name: n}}\nspec: {spec}");
+        |spec: &str| format!("apiVersion: slipway.dev/v1alpha1\nkind: Node\nmetadata: {{name: n1}}\nspec: {spec}");
     with_namespace(async |namespace| {
         for (text, place) in [
             (design("{network: []}"), "network"),
