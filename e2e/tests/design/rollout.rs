@@ -148,6 +148,14 @@ async fn login(namespace: &TestNamespace) -> Result<()> {
 /// Waits until all Nodes are ready for their present spec, while the operator is killed and started at odd times.
 async fn all_ready(namespace: &TestNamespace, operator: &Operator, kills: u32, request: Option<&str>) -> Result<()> {
     let nodes: Api<Node> = namespace.api();
+    // Two tries of a login that nobody lived to see the end of are two tries: a third is a person's to allow.
+    eventually("all BMCs to be logged in to", SOON, || async {
+        let found = nodes.list(&ListParams::default()).await?.items;
+        let is_seen = |node: &Node| node.status.as_ref().is_some_and(|status| status.power.is_some());
+        ensure!(found.iter().filter(|node| is_seen(node)).count() == 12, "not all of them are seen");
+        Ok(())
+    })
+    .await?;
     for round in 0..kills {
         // Times that fall into all phases of a step: no condition is awaited, as a kill at any moment must do no harm.
         tokio::time::sleep(Duration::from_millis(u64::from(1500 + 1700 * (round % 3)))).await;
