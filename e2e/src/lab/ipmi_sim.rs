@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,17 +35,24 @@ impl IpmiSim {
     pub async fn start() -> Result<Self> {
         let run = Run::current()?;
         let address = IpAddr::from(Ipv4Addr::new(127, 77, run.slot(), run.next_host()?));
-        Self::start_at(run, SocketAddr::new(address, PORT)).await
+        Self::start_at(run, SocketAddr::new(address, PORT), None).await
+    }
+
+    /// Starts a BMC of a machine that this program is asked about, with the BMC's directory and these words as arguments.
+    pub async fn start_with(hook: &Path, words: &[&str]) -> Result<Self> {
+        let run = Run::current()?;
+        let address = IpAddr::from(Ipv4Addr::new(127, 77, run.slot(), run.next_host()?));
+        Self::start_at(run, SocketAddr::new(address, PORT), Some((hook, words))).await
     }
 
     /// Starts a BMC on IPv6's loopback.
     pub async fn start_v6() -> Result<Self> {
         let run = Run::current()?;
         let address = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), run.port()?);
-        Self::start_at(run, address).await
+        Self::start_at(run, address, None).await
     }
 
-    async fn start_at(run: Arc<Run>, address: SocketAddr) -> Result<Self> {
+    async fn start_at(run: Arc<Run>, address: SocketAddr, machine: Option<(&Path, &[&str])>) -> Result<Self> {
         prerequisites::require(Part::Ipmi)?;
         let name = format!("bmc-{}-{}", address.ip(), address.port()).replace([':', '.'], "-");
         let dir = run.subdir(&name)?;
@@ -56,6 +63,7 @@ impl IpmiSim {
         let hook = dir.join("chassis.sh");
         fs::write(&hook, include_str!("ipmi_sim/chassis.sh"))?;
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))?;
+        let (hook, words) = machine.unwrap_or((&hook, &[]));
         let allowed = ["callback", "user", "operator", "admin"]
             .map(|kind| {
                 format!(
@@ -66,7 +74,7 @@ impl IpmiSim {
             .concat();
         let config = format!(
             "name \"{name}\"\nstartlan 1\n addr {} {}\n priv_limit admin\n{allowed} guid {:032x}\nendlan\n\
-             chassis_control \"{} {}\"\n\
+             chassis_control \"{} {} {}\"\n\
              user 1 true \"\" \"test\" user 10 none md2 md5 straight\n\
              user 2 true \"admin\" \"secret\" admin 10 none md2 md5 straight\n",
             address.ip(),
@@ -74,6 +82,7 @@ impl IpmiSim {
             0xa123_4567_89ab_cdef_a123_4567_0000_0000_u128 + u128::from(run.slot()),
             hook.display(),
             dir.display(),
+            words.join(" "),
         );
         fs::write(dir.join("lan.conf"), config)?;
         let daemon = spawn(&run, &dir)?;
@@ -114,6 +123,11 @@ impl IpmiSim {
         Ok(fs::read_to_string(self.dir.join("boot"))?.trim().to_owned())
     }
 
+    /// A file of the machine's, if there is one: what its console shows, say.
+    pub fn file(&self, name: &str) -> Option<String> {
+        fs::read(self.dir.join(name)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// What it asked of the machine and told it so far: `get power`, `set power 1`, …
     pub fn calls(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.dir.join("calls")).unwrap_or_default();
@@ -147,7 +161,7 @@ impl IpmiSim {
     }
 }
 
-fn spawn(run: &Run, dir: &std::path::Path) -> Result<Daemon> {
+fn spawn(run: &Run, dir: &Path) -> Result<Daemon> {
     let program = prerequisites::find_program("ipmi_sim").context("no ipmi_sim")?;
     let mut command = run.command(program);
     command.arg("-c").arg(dir.join("lan.conf")).arg("-f").arg(dir.join("bmc.cmds"));

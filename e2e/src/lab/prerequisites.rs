@@ -30,6 +30,8 @@ pub enum Part {
     Sushy,
     /// BMCs, and a client of others for them.
     Ipmi,
+    /// Machines that start from the network.
+    Pxe,
 }
 
 /// Programs, and the Debian packages they come in.
@@ -54,6 +56,15 @@ impl Part {
             // Debian's own, whatever else is in the PATH.
             Self::Sushy => &[("/usr/bin/python3", "python3"), ("/usr/bin/pip3", "python3-pip")],
             Self::Ipmi => &[("ipmi_sim", "openipmi"), ("ipmitool", "ipmitool")],
+            Self::Pxe => &[
+                ("ipmi_sim", "openipmi"),
+                ("dnsmasq", "dnsmasq-base"),
+                ("modprobe", "kmod"),
+                ("busybox", "busybox-static"),
+                ("python3", "python3"),
+                ("unshare", "util-linux"),
+                ("ip", "iproute2"),
+            ],
         }
     }
 }
@@ -100,6 +111,10 @@ fn provide(part: Part) -> Result<()> {
     }
     if !is_root() {
         bail!("needs root, for network namespaces and Docker engines of its own");
+    }
+    if part == Part::Pxe {
+        install(part.programs())?;
+        return install_qemu();
     }
     install(HOST)?;
     install(part.programs())?;
@@ -152,6 +167,20 @@ pub fn install(programs: &[(&str, &str)]) -> Result<()> {
         with_progress(&step, &mut get(&words))?;
     }
     Ok(())
+}
+
+/// QEMU with the firmware of its network cards. A machine with other parts of it from backports has it from there.
+fn install_qemu() -> Result<()> {
+    const QEMU: &str = "qemu-system-x86_64";
+    const PACKAGES: [&str; 2] = ["qemu-system-x86", "ipxe-qemu"];
+    if find_program(QEMU).is_some() {
+        return Ok(());
+    }
+    let Err(error) = install(&PACKAGES.map(|package| (QEMU, package))) else { return Ok(()) };
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-o", "DPkg::Lock::Timeout=300", "install", "-y"]);
+    apt.args(["--no-install-recommends", "--target-release", "bookworm-backports"]).args(PACKAGES);
+    with_progress("installing QEMU from Debian's backports", &mut apt).map_err(|_| error)
 }
 
 /// A root file system of Debian 13 with its Docker engine (26.1), from the cache or made now.
