@@ -87,10 +87,10 @@ const BROKEN: &[(&str, &[(&str, &str)])] = &[
     ("no cidr", &[("cidr: 172.16.0.0/24", "cidr: 172.16.0.0/33")]),
     ("range", &[("start: 172.16.0.50, end: 172.16.0.254", "start: 172.16.0.250, end: 172.16.0.50")]),
     ("overlap", &[("start: 172.16.0.1, end: 172.16.0.9", "start: 172.16.0.1, end: 172.16.0.99")]),
-    ("name server", &[("servers: [172.16.1.9]", "servers: [ns1]")]),
     ("domain", &[("domain: mgmt.lab.example.com", "domain: mgmt_lab.example.com")]),
     ("include", &[("designRef: {name: lab-racks}", "designRef: {name: lab-rocks}")]),
     ("key of an include", &[("key: design.yaml}", "key: desing.yaml}")]),
+    ("relay", &[("upstreamTarget: 172.16.5.5", "upstreamTarget: maas")]),
     ("two at once", &[("root, size: 20g", "root, size: 20k"), ("upDelay: 200", "upDelay: 50")]),
 ];
 

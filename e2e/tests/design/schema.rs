@@ -70,7 +70,7 @@ async fn what_no_design_has_is_refused_with_its_place() -> Result<()> {
             (design("{deletion: {timeout: soon}}"), "deletion.timeout"),
             (node("{}"), "one of docker, bmc and designRef"),
             (node("{docker: {endpoint: 'unix:///d.sock'}, rack: r1}"), "need designRef"),
-            (node("{designRef: {name: d}, interfaces: [{link: a}]}"), "interfaces[0].name"),
+            (node("{designRef: {name: d}, interfaces: [{link: a}]}"), ".spec.interfaces: element 0"),
         ] {
             match apply(&namespace, &text) {
                 Ok(()) => bail!("taken: {text}"),
