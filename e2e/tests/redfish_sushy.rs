@@ -82,7 +82,7 @@ async fn life(bmc: &Arc<dyn Bmc>) -> Result<()> {
     Ok(())
 }
 
-/// It has no PowerCycle: off, and on once it is off.
+/// It has no `PowerCycle`: off, and on once it is off.
 async fn cycle(bmc: &Arc<dyn Bmc>) -> Result<()> {
     execute(bmc, &Command::PowerOn).await?;
     until_power(bmc, PowerState::On).await?;
