@@ -73,8 +73,10 @@ impl Designs {
         let sight = |node: &Arc<Node>| {
             let name = node.name_any();
             let own = self.sites.has_heard(&Party::Node(Key::of(&**node)), node.metadata.generation);
-            let heard = services_heard && (own || node.meta().deletion_timestamp.is_some());
-            let sight = Sight { asks: asks.remove(&name).unwrap_or_default(), heard, ..standing(node) };
+            let standing = standing(node);
+            let own = own || is_at_rest(node, &standing) || node.meta().deletion_timestamp.is_some();
+            let asks = asks.remove(&name).unwrap_or_default();
+            let sight = Sight { asks, heard: services_heard && own, ..standing };
             (name, sight)
         };
         let nodes: BTreeMap<String, Sight> = nodes.iter().map(sight).collect();
@@ -86,6 +88,12 @@ impl Designs {
         let party = Party::Service(Key::of(&**service));
         service.meta().deletion_timestamp.is_some() || self.sites.has_heard(&party, service.metadata.generation)
     }
+}
+
+/// A Node that is ready and has no command on record is not in the middle of anything. After a restart its BMC is looked at
+/// within minutes only, and a rollout need not wait for that.
+fn is_at_rest(node: &Node, standing: &Sight) -> bool {
+    standing.ready && node.status.as_ref().is_some_and(|status| status.operation.is_none())
 }
 
 /// A Node by its status.
