@@ -493,7 +493,8 @@ impl Session {
 
     fn failure(&mut self, step: &BmcStep, error: &DriverError, needs_person: bool) -> Failure {
         self.failures = self.failures.saturating_add(1);
-        let changed = error.reason() == reasons::CHANGED.word;
+        // At once, as what is planned on another state may do; but a BMC that says so again and again is not told again and again.
+        let changed = error.reason() == reasons::CHANGED.word && self.failures == 1;
         let pause = match (needs_person, changed) {
             (true, _) => PERSON,
             (false, true) => Duration::ZERO,
