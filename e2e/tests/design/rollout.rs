@@ -228,7 +228,8 @@ async fn order_and_budgets_hold_at_the_machines_whoever_is_killed() -> Result<()
         check(&gaps)?;
         let done = |design: &Design| {
             let status = design.status.clone().unwrap_or_default();
-            status.rollout.is_some_and(|it| it.in_progress.is_empty() && it.failed.is_empty())
+            // Where nothing is on record there is no record.
+            status.rollout.is_none_or(|it| it.in_progress.is_empty() && it.failed.is_empty())
                 && status.groups.iter().all(|group| group.state == slipway_api::design::GroupState::Done)
         };
         namespace.wait_for("lab", "all groups to be done", SOON, done).await.map(drop)
