@@ -137,7 +137,8 @@ impl Dockerd {
             fs::create_dir_all(format!("{root}/{directory}")).unwrap();
         }
         fs::copy("/bin/busybox", format!("{root}/bin/busybox")).unwrap();
-        run(&format!("{root}/bin/busybox"), &["--install", "-s", &format!("{root}/bin")]);
+        // Not the copy: a process that another thread forks meanwhile may hold it open for writing, and so it is busy.
+        run("busybox", &["--install", "-s", &format!("{root}/bin")]);
         // Installed links lead to the path that it was called by; in the image it is in /bin.
         for entry in fs::read_dir(format!("{root}/bin")).unwrap().map(Result::unwrap) {
             if entry.file_type().unwrap().is_symlink() {
