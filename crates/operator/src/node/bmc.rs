@@ -354,6 +354,9 @@ impl Nodes {
         if bmc.send.is_some() {
             pass.write(&judge(observed, plan, pass).status).await?;
         }
+        // What changed in the spec is planned on what the BMC shows: after a restart that does not wait for a quiet one's turn.
+        let is_behind =
+            session.view.seen == Seen::Nothing && pass.status().observed_generation != Some(pass.generation());
         self.bmcs.wish(&pass.key, |wish| {
             let send = bmc.send.clone().zip(bmc.operation.as_ref()).map(|(step, on)| (on.since.clone(), step));
             let mut permit = wish.permit.take();
@@ -364,7 +367,7 @@ impl Nodes {
                 password = way.change.as_ref().and_then(|change| Some(change.as_ref().ok()?.password.clone()));
             }
             let send = send.or(wish.send.take());
-            *wish = Wish { awaited: bmc.awaited, deep: bmc.deep, hold, send, permit, password };
+            *wish = Wish { awaited: bmc.awaited || is_behind, deep: bmc.deep, hold, send, permit, password };
         });
         Ok(())
     }
