@@ -64,15 +64,15 @@ struct Colours<'a> {
 impl<'a> Colours<'a> {
     fn of(site: &'a SiteModel) -> Self {
         let mut colours = Self { links: HashMap::new(), networks: HashMap::new() };
-        for (number, link) in site.network_links.iter().enumerate() {
+        for (number, link) in (0..).zip(&site.network_links) {
             // Steps of the golden angle keep hues apart, however many there are.
-            let hue = (210 + number * 137) % 360;
-            colours.links.insert(&link.name, format!("hsl({hue},60%,40%)"));
+            let hue = (210 + number % 360 * 137) % 360;
+            colours.links.insert(&link.name, svg::colour(hue, 60, 40));
             let networks = carried(site, link);
-            let most = networks.len().saturating_sub(1).max(1);
-            for (index, network) in networks.into_iter().enumerate() {
-                let lightness = 32 + 44 * index / most;
-                colours.networks.insert(&network.name, format!("hsl({hue},65%,{lightness}%)"));
+            let most = u32::try_from(networks.len()).unwrap_or(u32::MAX).saturating_sub(1).max(1);
+            for (index, network) in (0..).zip(networks) {
+                let lightness = 32 + 44 * (index % 1_000_000) / most;
+                colours.networks.insert(&network.name, svg::colour(hue, 65, lightness));
             }
         }
         colours

@@ -126,6 +126,21 @@ fn cut(text: &str, width: u32, type_: Type) -> String {
     text.chars().take_while(fits).collect::<String>() + "…"
 }
 
+/// A colour by hue in degrees, saturation and lightness in hundredths, as `#rrggbb` (CSS Color 4, 7.1): SVG 1.1 knows no
+/// `hsl()`, and neither do many viewers.
+pub(super) fn colour(hue: u32, saturation: u32, lightness: u32) -> String {
+    let (saturation, lightness) = (f64::from(saturation) / 100.0, f64::from(lightness) / 100.0);
+    let reach = saturation * lightness.min(1.0 - lightness);
+    let channel = |offset: f64| {
+        let at = (offset + f64::from(hue) / 30.0) % 12.0;
+        let value = lightness - reach * (at - 3.0).min(9.0 - at).clamp(-1.0, 1.0);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and 255
+        let value = (value * 255.0).round() as u8;
+        value
+    };
+    format!("#{:02x}{:02x}{:02x}", channel(0.0), channel(8.0), channel(4.0))
+}
+
 /// Text as XML takes it (XML 1.0, 2.2). What would turn the direction of the text around it is shown as unknown too.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -155,6 +170,15 @@ mod tests {
             escaped("</text><script>\u{0}\u{202e}&\"'"),
             "&lt;/text&gt;&lt;script&gt;\u{fffd}\u{fffd}&amp;&quot;&apos;"
         );
+    }
+
+    #[test]
+    fn colours_are_written_as_every_viewer_reads_them() {
+        for (hue, saturation, lightness, wanted) in
+            [(0, 100, 50, "#ff0000"), (120, 100, 25, "#008000"), (210, 60, 40, "#2966a3"), (0, 0, 100, "#ffffff")]
+        {
+            assert_eq!(colour(hue, saturation, lightness), wanted);
+        }
     }
 
     #[test]
