@@ -19,6 +19,7 @@ use self::kinds::Said;
 use self::objects::{Object, Sources};
 use self::projects::Projects;
 use self::schema::Schemas;
+pub(super) use self::schema::is_subdomain;
 use super::input::{self, Input, Inputs};
 use super::report::{self, Format, counted};
 

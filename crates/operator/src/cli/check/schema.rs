@@ -147,7 +147,7 @@ fn top_level(object: &Value, findings: &mut Vec<Finding>) {
 }
 
 /// RFC 1123, as Kubernetes wants names.
-fn is_subdomain(name: &str) -> bool {
+pub(in crate::cli) fn is_subdomain(name: &str) -> bool {
     let is_label = |label: &str| {
         let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         end(label.chars().next())

@@ -9,8 +9,12 @@ use std::process::ExitCode;
 
 use slipway_plan::formats::drydock::{self, Imported, Manifest, Options, Source};
 
+use crate::cli::check::is_subdomain;
 use crate::cli::input;
 use crate::cli::report;
+
+/// Files that are named in a note.
+const SHOWN: usize = 5;
 
 const EXAMPLES: &str = "\
 Each object goes to a file of its own; what was renamed, moved or has no place is told on stderr, with its line.
@@ -37,16 +41,27 @@ pub(super) struct Args {
     output: Option<PathBuf>,
 
     /// Name of the Design. Default: that of the Region.
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     name: Option<String>,
 
     /// Namespace of the manifests.
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = namespace)]
     namespace: Option<String>,
 
     /// Write what could be imported even if something could not.
     #[arg(long)]
     keep_going: bool,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let hint = "lower-case letters, digits, `-` and `.`, a letter or digit at both ends";
+    if is_subdomain(text) { Ok(text.to_owned()) } else { Err(format!("a name has {hint}")) }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let is_label = is_subdomain(text) && !text.contains('.') && text.len() <= 63;
+    let hint = "at most 63 lower-case letters, digits and `-`, a letter or digit at both ends";
+    if is_label { Ok(text.to_owned()) } else { Err(format!("a namespace has {hint}")) }
 }
 
 /// Runs the import.
@@ -73,6 +88,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
     match written {
         Ok(()) => {
             eprintln!("{}", summary(&imported, args.output.as_deref()));
+            if let Some(directory) = &args.output {
+                mention_others(directory, &imported.manifests);
+            }
             if has_failed { ExitCode::from(1) } else { ExitCode::SUCCESS }
         }
         Err(reason) => refused(&reason),
@@ -106,6 +124,22 @@ fn write_files(directory: &Path, manifests: &[Manifest]) -> Result<(), String> {
         written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
     Ok(())
+}
+
+/// Manifests of an earlier import stay, and would be applied with the others.
+fn mention_others(directory: &Path, manifests: &[Manifest]) {
+    let written: Vec<String> = manifests.iter().map(Manifest::file_name).collect();
+    let names = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut others: Vec<String> = names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".yaml") && !written.contains(name))
+        .collect();
+    others.sort();
+    if !others.is_empty() {
+        let shown = others[..others.len().min(SHOWN)].join(", ");
+        let more = if others.len() > SHOWN { format!(" and {} more", others.len() - SHOWN) } else { String::new() };
+        eprintln!("note: {} also has {shown}{more}, which this import did not write", directory.display());
+    }
 }
 
 /// `imported 20 documents: 1 Design, 3 Nodes, 1 Secret, into site/`
