@@ -3,6 +3,7 @@
 use slipway_api::design::{BootMode, BootstrapProtocol, CpuSet, Device, HardwareProfile, Hugepages};
 
 use super::read::{Field, Fields, Scope};
+use crate::formats::yaml::Kind as YamlKind;
 
 /// Reads a `HardwareProfile`.
 pub(super) fn profile<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -> HardwareProfile {
@@ -17,7 +18,7 @@ pub(super) fn profile<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -
         bios_version: fields.text(scope, "bios_version"),
         boot_mode: fields.get("boot_mode").and_then(|field| scope.word(&field, &boot_modes)),
         bootstrap_protocol: fields.get("bootstrap_protocol").and_then(|field| scope.word(&field, &protocols)),
-        pxe_interface: fields.number(scope, "pxe_interface"),
+        pxe_interface: fields.get("pxe_interface").and_then(|field| port_number(scope, &field)),
         devices: entries("device_aliases").into_iter().filter_map(|(name, field)| device(scope, name, field)).collect(),
         cpu_sets: entries("cpu_sets")
             .into_iter()
@@ -27,6 +28,16 @@ pub(super) fn profile<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -
     };
     fields.close(scope);
     profile
+}
+
+/// Nothing uses it, so one that makes no sense does no harm.
+fn port_number(scope: &Scope<'_>, field: &Field<'_>) -> Option<u32> {
+    let YamlKind::Number(number) = &field.node.kind else { return scope.number(field) };
+    if number.as_f64().is_some_and(|number| number < 0.0) {
+        scope.no_place(field, "ports are counted from 0, and drydock does not use it");
+        return None;
+    }
+    scope.number(field)
 }
 
 fn device<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>) -> Option<Device> {

@@ -50,7 +50,7 @@ pub(super) fn profile<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -
 /// Reads a `BaremetalNode`.
 pub(super) fn node<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -> Host {
     let (mut host, boot_mac) = common(scope, &fields, name);
-    host.boot_mac = boot_mac.and_then(|field| scope.text(&field));
+    host.boot_mac = boot_mac.and_then(|field| scope.filled(&field, scope.text(&field)?));
     let addresses = fields.list(scope, "addressing");
     if addresses.is_empty() {
         scope.missing(&fields, "addressing");
@@ -79,7 +79,7 @@ fn host_name(scope: &Scope<'_>) {
 fn address<'a>(scope: &Scope<'a>, field: &Field<'a>) -> Option<Address> {
     let fields = scope.fields(field.clone())?;
     let network = fields.reference(scope, "network", Kind::Network);
-    let address = fields.text(scope, "address");
+    let address = fields.get("address").and_then(|field| scope.text(&field));
     for (key, is_missing) in [("network", network.is_none()), ("address", address.is_none())] {
         if is_missing && fields.get(key).is_none() {
             scope.missing(&fields, key);

@@ -73,6 +73,11 @@ impl Names {
         self.by_name.get(&(kind, name.to_owned())).map(String::as_str)
     }
 
+    /// Whether something is called so now.
+    pub(super) fn is_taken(&self, kind: Kind, name: &str) -> bool {
+        self.by_name.iter().any(|((of, _), new)| *of == kind && new == name)
+    }
+
     /// Networks that are called differently now: before and after.
     pub(super) fn renamed_networks(&self) -> impl Iterator<Item = (&str, &str)> {
         let networks = self.by_name.iter().filter(|((kind, old), new)| *kind == Kind::Network && old != *new);

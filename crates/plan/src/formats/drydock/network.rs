@@ -13,7 +13,7 @@ const NOT_CONFIGURED: &str = "noconfig";
 /// Reads a Network. None without a cidr, which it cannot do without.
 pub(super) fn network<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -> Option<Network> {
     let cidr = fields.text(scope, "cidr");
-    if cidr.is_none() && fields.get("cidr").is_none() {
+    if cidr.is_none() && fields.get("cidr").is_none_or(|field| field.node.as_text() == Some("")) {
         scope.missing(&fields, "cidr");
     }
     let labels = fields.get("labels").map(|field| scope.loose_pairs(field)).unwrap_or_default();

@@ -362,12 +362,25 @@ impl<'a> Scope<'a> {
         if let Some(name) = self.names.get(kind, name) {
             return format!("{removal}{name}");
         }
-        let changed = kubernetes(name);
+        // It stays undefined, and does not become the name of something else.
+        let mut changed = kubernetes(name);
+        while self.names.is_taken(kind, &changed) {
+            changed.push_str("-undefined");
+        }
         if changed != name && self.told.renamed.borrow_mut().insert((kind, name.to_owned())) {
             let message = format!("`{name:.100}`, which no {} defines, is called `{changed:.100}` now", kind.text());
             self.tell(field.at, Finding::warning(codes::RENAMED, &field.path, message));
         }
         format!("{removal}{changed}")
+    }
+
+    /// A text, unless it is empty: a Design has no empty texts.
+    pub(super) fn filled(&self, field: &Field<'_>, text: String) -> Option<String> {
+        if text.is_empty() {
+            self.no_place(field, "it is empty");
+            return None;
+        }
+        Some(text)
     }
 
     /// References of a list.
@@ -403,12 +416,12 @@ impl<'a> Fields<'a> {
 
     /// Text of a key.
     pub(super) fn text(&self, scope: &Scope<'a>, key: &'static str) -> Option<String> {
-        self.get(key).and_then(|field| scope.text(&field))
+        self.get(key).and_then(|field| scope.filled(&field, scope.text(&field)?))
     }
 
     /// Text of a key that can be inherited.
     pub(super) fn inheritable(&self, scope: &Scope<'a>, key: &'static str) -> Option<String> {
-        self.get(key).and_then(|field| scope.inheritable(&field))
+        self.get(key).and_then(|field| scope.filled(&field, scope.inheritable(&field)?))
     }
 
     /// Number of a key.
@@ -439,7 +452,8 @@ impl<'a> Fields<'a> {
     /// Reference of a key.
     pub(super) fn reference(&self, scope: &Scope<'a>, key: &'static str, kind: Kind) -> Option<String> {
         let field = self.get(key)?;
-        Some(scope.refer(kind, &field, &scope.inheritable(&field)?))
+        let text = scope.filled(&field, scope.inheritable(&field)?)?;
+        Some(scope.refer(kind, &field, &text))
     }
 
     /// References of a key.

@@ -8,7 +8,7 @@ use super::secrets::without_login;
 /// Reads a Region: what holds for the whole site.
 pub(super) fn region<'a>(scope: &Scope<'a>, fields: Fields<'a>, spec: &mut DesignSpec) {
     for field in fields.list(scope, "tag_definitions") {
-        spec.tag_definitions.extend(tag_definition(scope, field));
+        spec.tag_definitions.extend(tag_definition(scope, &field));
     }
     // A key is one line; drydock takes the line breaks out when it hands the key to MAAS.
     let keys = fields.texts(scope, "authorized_keys");
@@ -22,8 +22,8 @@ pub(super) fn region<'a>(scope: &Scope<'a>, fields: Fields<'a>, spec: &mut Desig
     fields.close(scope);
 }
 
-fn tag_definition<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<TagDefinition> {
-    let fields = scope.fields(field)?;
+fn tag_definition<'a>(scope: &Scope<'a>, field: &Field<'a>) -> Option<TagDefinition> {
+    let fields = scope.fields(field.clone())?;
     let type_ = fields.get("definition_type");
     match &type_ {
         Some(field) => {
@@ -31,12 +31,18 @@ fn tag_definition<'a>(scope: &Scope<'a>, field: Field<'a>) -> Option<TagDefiniti
         }
         None => scope.missing(&fields, "definition_type"),
     }
-    let found = (fields.text(scope, "tag"), fields.text(scope, "definition"));
-    if found.0.is_none() {
+    let tag = fields.get("tag");
+    if tag.is_none() {
         scope.missing(&fields, "tag");
     }
+    let name = tag.and_then(|field| scope.text(&field));
+    let definition = fields.get("definition").and_then(|field| scope.text(&field)).unwrap_or_default();
     fields.close(scope);
-    Some(TagDefinition { name: found.0?, definition: found.1.unwrap_or_default() })
+    if name.as_deref() == Some("") || definition.is_empty() {
+        scope.no_place(field, "a tag has a name and a definition, and drydock uses none");
+        return None;
+    }
+    Some(TagDefinition { name: name?, definition })
 }
 
 /// The schema does not look into repositories, so neither envelope is strict here.
