@@ -91,6 +91,17 @@ const BROKEN: &[(&str, &[(&str, &str)])] = &[
     ("include", &[("designRef: {name: lab-racks}", "designRef: {name: lab-rocks}")]),
     ("key of an include", &[("key: design.yaml}", "key: desing.yaml}")]),
     ("relay", &[("upstreamTarget: 172.16.5.5", "upstreamTarget: maas")]),
+    ("name server", &[("servers: [172.16.1.9]", "servers: [ns1.lab]")]),
+    ("key", &[("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ", "hunter2")]),
+    ("CPUs in an included text", &[("cpus: \"2,4\"", "cpus: 8-2")]),
+    (
+        "VLAN tag in an included text",
+        &[(
+            "    hardwareProfiles:\n",
+            "    networks: [{name: far, cidr: 10.9.0.0/24, vlan: 5000}]\n    hardwareProfiles:\n",
+        )],
+    ),
+    ("disk of a Node", &[("- name: sdc\n        partitions", "- name: /dev/sdc\n        partitions")]),
     ("two at once", &[("root, size: 20g", "root, size: 20k"), ("upDelay: 200", "upDelay: 50")]),
 ];
 

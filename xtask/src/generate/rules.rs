@@ -13,7 +13,8 @@ const HEAD: &str = "\
 What `slipway check` and the operator say of a Design and its Nodes: the same code, rule and field path from both. An error keeps the
 site from being used, a warning does not. Codes with `DD` are those of Airship drydock, which gives some codes to two rules, so a rule
 is known by its code and name together; what differs from drydock is in [its migration guide](migration-drydock.md). Codes with `SD`
-are of rules that drydock lacks. An error about a link or network that is marked `unmanaged` is a warning.
+are of rules that drydock lacks. An error about a link or network that is marked `unmanaged` is a warning, and so is one about the
+`bootMac` of a machine that is found by its BMC, over IPMI or Redfish.
 
 All other codes of `slipway check` are in [troubleshooting](troubleshooting.md).
 ";

@@ -11,7 +11,7 @@ use slipway_api::design::IncludeSource;
 use slipway_plan::Finding;
 use slipway_plan::design::DesignSource;
 use slipway_plan::design::namespace::roots;
-use slipway_plan::design::source::{read_text, with_includes};
+use slipway_plan::design::source::{NotIncluded, read_text, with_includes};
 
 use crate::error::Error;
 use crate::reconcile::{Cache, Key, Pass};
@@ -38,7 +38,7 @@ type Entry = (String, String);
 /// What there is under it.
 struct Text {
     /// The content, or why there is none.
-    source: Result<DesignSource, String>,
+    source: Result<DesignSource, NotIncluded>,
     /// What is wrong with it.
     unreadable: Option<Finding>,
     stamp: u64,
@@ -75,7 +75,7 @@ fn gather(
     with_includes(root, &|include| match include {
         IncludeSource::DesignRef(reference) => {
             let other = designs.get(&Key::new(&pass.key.namespace, &reference.name));
-            let other = other.ok_or_else(|| format!("Design/{} is not there", reference.name))?;
+            let other = other.ok_or_else(|| NotIncluded::Missing(format!("Design/{} is not there", reference.name)))?;
             Ok(DesignSource::of_spec(&reference.name, Arc::new(other.spec.clone())))
         }
         IncludeSource::ConfigMapKeyRef(reference) => {
@@ -84,7 +84,7 @@ fn gather(
                 return text.source.clone();
             }
             wanted.borrow_mut().insert(entry);
-            Err("it has not been read yet".to_owned())
+            Err(NotIncluded::Missing("it has not been read yet".to_owned()))
         }
     })
 }
@@ -96,11 +96,11 @@ async fn text(pass: &Pass<Design>, (name, key): &Entry) -> Result<Text, Error> {
     let mut hasher = DefaultHasher::new();
     content.hash(&mut hasher);
     let stamp = hasher.finish();
-    let missing = || format!("{object} with a readable key {key} is not there");
+    let missing = || NotIncluded::Missing(format!("{object} with a text in its key {key} is not there"));
     let (source, unreadable) = match content.map(|content| read_text(&object, key, &content)) {
         Some(Ok(Some(document))) => (Ok(DesignSource::of_config_map(name, key, &document.value)), None),
         Some(Ok(None)) | None => (Err(missing()), None),
-        Some(Err(finding)) => (Err(missing()), Some(finding)),
+        Some(Err(finding)) => (Err(NotIncluded::Unreadable), Some(finding)),
     };
     Ok(Text { source, unreadable, stamp })
 }

@@ -22,6 +22,8 @@ use super::site::Site;
 const FUEL: u64 = 50_000;
 /// Bytes that one rendering may write.
 const OUTPUT: usize = 1 << 20;
+/// How the engine's message begins if a value is used that is not there.
+pub(super) const UNDEFINED: &str = "undefined value";
 /// File mode of an asset that names none.
 const MODE: u32 = 0o600;
 

@@ -257,8 +257,10 @@ impl Compiler {
         for profile in followed.into_iter().filter_map(|name| self.profiles.get(name)) {
             findings.extend(profile.shared.get().iter().flat_map(|shared| locator.findings(&shared.findings)));
         }
+        findings.extend(self.of_unfollowed(&used, &mut locator));
         for slot in self.nodes.values() {
             findings.extend(slot.source.broken.findings().iter().cloned());
+            findings.extend(slot.compiled.values.iter().cloned());
             if !slot.compiled.findings.is_empty() {
                 locator.at_node(&slot.source);
                 findings.extend(locator.findings(&slot.compiled.findings));
@@ -267,11 +269,32 @@ impl Compiler {
         self.add_collisions(&mut findings);
         self.add_scopes(&mut findings);
         self.add_templates(&mut findings);
+        let named: HashSet<(Option<String>, String)> = findings
+            .iter()
+            .filter(|finding| Check::FqdnLabel.is_it(finding))
+            .map(|finding| (finding.object.clone(), finding.path.clone()))
+            .collect();
+        let is_told =
+            |f: &Finding| Check::DomainInvalid.is_it(f) && named.contains(&(f.object.clone(), f.path.clone()));
+        findings.retain(|f| !is_told(f));
         let mut seen = HashSet::new();
         findings.retain(|f| seen.insert((f.code, f.object.clone(), f.path.clone(), f.message.clone())));
         self.place_as_written(&mut findings);
         findings.sort_by(|a, b| order(a).cmp(&order(b)));
         findings
+    }
+
+    /// What is wrong with host profiles that no Node follows yet. Those that others extend need not be complete.
+    fn of_unfollowed(&self, used: &HashSet<&str>, locator: &mut Locator<'_>) -> Vec<Finding> {
+        let everything = Raw::fields();
+        let mut found = Vec::new();
+        for (name, _) in self.site.profiles.all.iter().filter(|(name, _)| !used.contains(&**name)) {
+            let Some(profile) = self.profiles.get(name) else { continue };
+            let shared = profile.shared.get_or_init(|| node::shared(&self.site, name, &profile.host));
+            let told = shared.findings.iter().filter(|raw| !raw.is_of_unread(&everything));
+            found.extend(told.map(|raw| Finding { severity: Severity::Warning, ..locator.finding(raw) }));
+        }
+        found
     }
 
     /// Host profiles that Nodes follow, with all that these extend.
@@ -299,7 +322,11 @@ impl Compiler {
         }
         for (mac, user, first) in self.boot_macs.collisions() {
             let message = format!("Node {} boots from {mac} too", first.0);
-            findings.push(Check::MacTwice.at(&object(user), "spec.bootMac", message));
+            let finding = Check::MacTwice.at(&object(user), "spec.bootMac", message);
+            let is_found_by_mac = |(name, _): &Use| self.nodes.get(name).is_some_and(|it| it.compiled.is_found_by_mac);
+            // drydock does not look at it where it knows the BMC.
+            let is_harmless = !is_found_by_mac(user) && !is_found_by_mac(first);
+            findings.push(if is_harmless { Finding { severity: Severity::Warning, ..finding } } else { finding });
         }
         for (bmc, user, first) in self.bmcs.collisions() {
             let path = match (user.1, first.1) {
@@ -322,10 +349,15 @@ impl Compiler {
             return;
         }
         self.add_strangers(findings);
+        // Whom a filter takes may depend on what could not be read.
+        let is_whole = !self.site.lacks_parts() && !self.site.is_unread("bootActions") && !self.site.is_unread("racks");
+        let unsure = self.nodes.values().filter(|slot| slot.compiled.may_be_in_any_scope).count();
         let mut taken = vec![0_usize; self.site.filters.len()];
         for (name, slot) in &self.nodes {
             slot.compiled.boot_actions.iter().for_each(|action| taken[*action] += 1);
             if slot.compiled.boot_actions.is_empty()
+                && is_whole
+                && !slot.compiled.may_be_in_any_scope
                 && validate::node::is_provisioned(&slot.source.design)
                 && slot.compiled.model.is_some()
             {
@@ -335,14 +367,21 @@ impl Compiler {
         }
         for (number, (name, _)) in self.site.boot_actions.all.iter().enumerate() {
             if taken[number] == 0
+                && is_whole
+                && unsure == 0
                 && !self.site.filters[number].is_everything()
-                && let Some((object, path)) = self.site.boot_actions.place(&self.site, name)
+                && let Some(spot) = self.site.boot_actions.spot(&self.site, name)
             {
                 let message = format!("boot action {name}: its filter takes no Node");
-                findings.push(Check::FilterTakesNothing.at(&object, format!("{path}.nodeFilter"), message));
+                let finding = spot.find(Check::FilterTakesNothing, "nodeFilter", message);
+                // A name in it that nothing has is why.
+                let is_told = |told: &Finding| told.object == finding.object && told.path.starts_with(&finding.path);
+                if !findings.iter().chain(&self.site.findings).any(is_told) {
+                    findings.push(finding);
+                }
             }
         }
-        validate::rollout::check_members(&self.site, &self.group_sizes(), findings);
+        validate::rollout::check_members(&self.site, &self.group_sizes(), unsure, findings);
     }
 
     /// Nodes that filters name, and that are not in this site.
@@ -354,7 +393,7 @@ impl Compiler {
                 for (index, name) in strangers {
                     let path = format!("{path}.filters[{number}].names[{index}]");
                     let message = format!("Node `{name:.100}` is not in this site");
-                    findings.push(Check::UndefinedHarmless.at(object, path, message));
+                    findings.push(Check::NodeUndefined.at(object, path, message));
                 }
             }
         };
@@ -402,7 +441,14 @@ impl Compiler {
         let mut told: HashSet<(Option<&str>, &str, &str)> = HashSet::new();
         for (name, slot) in &self.nodes {
             for action in &slot.compiled.boot_actions {
-                for finding in self.templates.get(&(*action, slot.compiled.shape)).into_iter().flatten() {
+                let of_shape = self.templates.get(&(*action, slot.compiled.shape)).into_iter().flatten();
+                // What it has not may be what could not be read.
+                let is_partial = slot.compiled.is_partial;
+                let is_told = |told: &&Finding| {
+                    !is_partial
+                        || !Check::TemplateUndefined.is_it(told) && !told.message.starts_with(boot_action::UNDEFINED)
+                };
+                for finding in of_shape.filter(is_told) {
                     if told.insert((finding.object.as_deref(), &finding.path, finding.code)) {
                         let message = format!("on Node {name}: {}", finding.message);
                         findings.push(Finding { message, ..finding.clone() });

@@ -15,13 +15,27 @@ use super::explain::{Explanation, Other};
 use super::model::Text;
 use super::namespace::{self, shared_addresses};
 use super::rules::Check;
-use super::source::{DesignSource, NodeSource, read_part, with_includes};
+use super::source::{DesignSource, NodeSource, NotIncluded, read_part, with_includes};
 use crate::finding::{Finding, Place, Severity};
 use crate::formats::compose::nearest;
 use crate::formats::yaml::{self, Bounds, Dialect, Document};
 
 /// Bounds of a file of a site: a site of 10 000 Nodes has some 7 MB.
 pub const SITE: Bounds = Bounds { bytes: 64 << 20, nodes: 2_000_000, depth: 100 };
+
+/// What is found of a site that lacks something.
+const LACKING: [Check; 10] = [
+    Check::NoNodes,
+    Check::NoAddresses,
+    Check::NoNetworks,
+    Check::NoCidrs,
+    Check::NodeUndefined,
+    Check::NoBootAction,
+    Check::IncludeMissing,
+    Check::FilterTakesNothing,
+    Check::GroupEmpty,
+    Check::GroupUnreachable,
+];
 
 /// An object of the files: its namespace, empty if none is named, and `Kind/name`.
 pub type Key = (Text, String);
@@ -37,6 +51,8 @@ pub struct SiteFiles {
     nodes: Vec<Key>,
     /// Included texts of ConfigMaps, by namespace, `ConfigMap/name` and key.
     texts: HashMap<(Key, String), Part>,
+    /// Those that cannot be read, which has been told.
+    unreadable_texts: HashSet<(Key, String)>,
     /// Where the texts of ConfigMaps stand in their files, by document, and field path in it.
     blocks: HashMap<(usize, String), Block>,
     /// Namespaces of the compiled Designs, by the name under which they are compiled.
@@ -183,6 +199,8 @@ impl SiteFiles {
         for key in &self.nodes {
             let Some(value) = self.value(key) else { continue };
             let source = NodeSource::of_object(value).of_size(size(value));
+            // It may belong to any.
+            self.is_incomplete |= source.broken.fields_of("spec").contains("designRef");
             let design = source.design.design_ref.as_ref();
             match design.map(|design| (key.0.clone(), format!("Design/{}", design.name))) {
                 Some(design) if designs.contains_key(&design) => nodes.entry(design).or_default().push(source),
@@ -224,7 +242,8 @@ impl SiteFiles {
             }
         }
         for (key, entry) in wanted {
-            if self.texts.contains_key(&(key.clone(), entry.clone())) {
+            let part = (key.clone(), entry.clone());
+            if self.texts.contains_key(&part) || self.unreadable_texts.contains(&part) {
                 continue;
             }
             let value = self.value(&key).and_then(|value| value.get("data")?.get(&entry)?.as_str());
@@ -237,6 +256,7 @@ impl SiteFiles {
             match read_part(text) {
                 Ok(document) => self.texts.extend(document.map(|document| ((key, entry), Part { document, block }))),
                 Err(unreadable) => {
+                    self.unreadable_texts.insert((key.clone(), entry));
                     let at = unreadable.location.unwrap_or_default();
                     let place = block.zip(self.file_of(&key)).map(|(block, file)| block.place(file, at));
                     let line =
@@ -254,7 +274,8 @@ impl SiteFiles {
         namespace: &Text,
         include: &IncludeSource,
         designs: &HashMap<Key, DesignSource>,
-    ) -> Result<DesignSource, String> {
+    ) -> Result<DesignSource, NotIncluded> {
+        let missing = NotIncluded::Missing;
         match include {
             IncludeSource::DesignRef(reference) => {
                 let identity = format!("Design/{}", reference.name);
@@ -262,13 +283,23 @@ impl SiteFiles {
                 let given = designs.keys().filter(|(of, _)| of == namespace);
                 let given = given.map(|(_, identity)| identity.trim_start_matches("Design/"));
                 let near = || nearest(&reference.name, given).map(|near| format!("; did you mean `{near}`?"));
-                design.cloned().ok_or_else(|| format!("{identity} is not given{}", near().unwrap_or_default()))
+                let reason = || format!("{identity} is not given{}", near().unwrap_or_default());
+                design.cloned().ok_or_else(|| missing(reason()))
             }
             IncludeSource::ConfigMapKeyRef(reference) => {
                 let key = (namespace.clone(), format!("ConfigMap/{}", reference.name));
-                let Some(value) = self.value(&key) else { return Err(format!("{} is not given", key.1)) };
-                let part = self.texts.get(&(key.clone(), reference.key.clone()));
-                let part = part.ok_or_else(|| format!("{} has no readable key {}", key.1, reference.key))?;
+                let Some(value) = self.value(&key) else { return Err(missing(format!("{} is not given", key.1))) };
+                let entry = (key.clone(), reference.key.clone());
+                if self.unreadable_texts.contains(&entry) {
+                    return Err(NotIncluded::Unreadable);
+                }
+                let Some(part) = self.texts.get(&entry) else {
+                    let keys =
+                        value.get("data").and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key.as_str());
+                    let near = nearest(&reference.key, keys).map(|near| format!("; did you mean `{near}`?"));
+                    let reason = format!("{} has no key {} with a text", key.1, reference.key);
+                    return Err(missing(reason + &near.unwrap_or_default()));
+                };
                 let source = DesignSource::of_config_map(&reference.name, &reference.key, &part.document.value);
                 Ok(source.of_size(size(value)))
             }
@@ -347,8 +378,7 @@ impl SiteFiles {
         }
         if self.is_incomplete {
             // What a site lacks may be in the file that cannot be read.
-            let lacking = [Check::NoNodes, Check::NoAddresses, Check::NoNetworks, Check::NoCidrs];
-            found.retain(|(_, finding)| !lacking.iter().any(|check| check.is_it(finding)));
+            found.retain(|(_, finding)| !LACKING.iter().any(|check| check.is_it(finding)));
         }
         for (namespace, finding) in found.iter_mut().filter(|(_, finding)| finding.place.is_none()) {
             let object = finding.object.clone().map(|object| (namespace.clone(), object));

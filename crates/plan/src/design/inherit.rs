@@ -174,7 +174,14 @@ impl Overlay<'_> {
     fn removes_nothing(&mut self, path: &[&str], name: &str) {
         let mut path: Vec<String> = path.iter().map(ToString::to_string).collect();
         path.push(name.to_owned());
-        let message = format!("`{name}` removes nothing: no parent has it");
+        // The part that the list belongs to.
+        let part = match path.first().map(String::as_str) {
+            Some("interfaces") => path.get(1),
+            Some("storage") => path.get(2),
+            _ => None,
+        };
+        let part = part.filter(|part| *part != name).map(|part| format!(" in {part:.100}")).unwrap_or_default();
+        let message = format!("`{name}` removes nothing: no parent has it{part}");
         self.findings.push(Raw::new(Check::RemovesNothing, self.origin.clone(), path, message));
     }
 

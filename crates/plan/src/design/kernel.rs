@@ -4,15 +4,15 @@ use slipway_api::design::HardwareProfile;
 
 use super::locate::names;
 use super::model::{KernelParamModel, Text};
+use crate::formats::compose::nearest;
 
 const REFERENCE: &str = "hardwareprofile:";
 
 /// The value of a parameter, a reference looked up (`hardwareprofile:` alone is none): with the hardware profile that it came from. An error says why not.
-pub(super) fn resolve(value: &str, hardware: Option<&HardwareProfile>) -> Result<Option<(Text, Text)>, String> {
+pub(super) fn resolve(value: &str, hardware: &HardwareProfile) -> Result<Option<(Text, Text)>, String> {
     let Some(reference) = value.strip_prefix(REFERENCE).filter(|reference| !reference.is_empty()) else {
         return Ok(None);
     };
-    let hardware = hardware.ok_or("there is no hardware profile to look it up in")?;
     let found = match reference.split_once('.') {
         Some(("cpuset", name)) => {
             let set = hardware.cpu_sets.iter().find(|set| set.name == name);
@@ -30,8 +30,26 @@ pub(super) fn resolve(value: &str, hardware: Option<&HardwareProfile>) -> Result
         }
         _ => return Err(format!("`{reference}` is neither cpuset.NAME nor hugepages.NAME.size or .count")),
     };
-    let found = found.ok_or_else(|| format!("hardware profile {} has no {reference}", hardware.name))?;
+    let found = found
+        .ok_or_else(|| format!("hardware profile {} has no {reference}{}", hardware.name, near(reference, hardware)))?;
     Ok(Some((found, hardware.name.as_str().into())))
+}
+
+fn near(reference: &str, hardware: &HardwareProfile) -> String {
+    let names: Vec<&str> = if list(reference) == "cpuSets" {
+        hardware.cpu_sets.iter().map(|set| set.name.as_str()).collect()
+    } else {
+        hardware.hugepages.iter().map(|pages| pages.name.as_str()).collect()
+    };
+    let name =
+        reference.split_once('.').map_or(reference, |(_, rest)| rest.rsplit_once('.').map_or(rest, |(name, _)| name));
+    nearest(name, names.into_iter()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
+
+/// The list of a hardware profile that a reference is to.
+pub(super) fn list(reference: &str) -> &'static str {
+    let reference = reference.strip_prefix(REFERENCE).unwrap_or(reference);
+    if reference.starts_with("cpuset") { "cpuSets" } else { "hugepages" }
 }
 
 /// Where a hardware profile says what a reference refers to, as a path of names.

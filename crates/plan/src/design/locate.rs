@@ -1,6 +1,6 @@
 //! From where a value came from to the field of the object that says so.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -26,6 +26,46 @@ pub(super) struct Raw {
 impl Raw {
     pub(super) fn new(check: Check, origin: Origin, path: Vec<String>, message: impl Into<String>) -> Self {
         Self { check, origin, path, message: message.into(), is_harmless: false }
+    }
+
+    /// The fields of a host that may lack something.
+    pub(super) fn fields() -> HashSet<&'static str> {
+        HashSet::from([
+            "hardwareProfile",
+            "primaryNetwork",
+            "outOfBand",
+            "interfaces",
+            "storage",
+            "platform",
+            "metadata",
+            "addressing",
+            "bootMac",
+        ])
+    }
+
+    /// Whether it would not be there, had everything been read. `unread` are the fields of the host that could not be read.
+    pub(super) fn is_of_unread(&self, unread: &HashSet<&str>) -> bool {
+        if unread.is_empty() {
+            return false;
+        }
+        let fields: &[&str] = match self.check {
+            Check::RootMissing
+            | Check::DiskUse
+            | Check::SizeMissing
+            | Check::SizeImpossible
+            | Check::VolumeGroupWithoutDisk
+            | Check::VolumeGroupUndefined => &["storage"],
+            Check::PortCount | Check::LinkMissing | Check::AddressUnused => &["interfaces"],
+            Check::GatewayUnreachable => &["interfaces", "addressing", "primaryNetwork"],
+            Check::IpmiIncomplete | Check::LibvirtUri => &["outOfBand"],
+            Check::IpmiAddress | Check::RedfishIncomplete => &["outOfBand", "addressing"],
+            Check::LibvirtBootMac => &["bootMac"],
+            Check::HugepagesIncomplete => &["platform"],
+            Check::HardwareProfileMissing => &["hardwareProfile"],
+            Check::RemovesNothing => return self.path.first().is_some_and(|field| unread.contains(field.as_str())),
+            _ => &[],
+        };
+        fields.iter().any(|field| unread.contains(field))
     }
 
     /// The host profile that it is about.

@@ -21,6 +21,7 @@ use super::rules::Check;
 use super::site::Site;
 use super::source::NodeSource;
 use super::validate;
+use crate::finding::Finding;
 
 /// A compiled Node, and what is compared between Nodes.
 #[derive(Debug)]
@@ -29,6 +30,14 @@ pub(super) struct Compiled {
     pub(super) model: Option<Arc<NodeModel>>,
     /// What is wrong with it alone, beside what could not be read.
     pub(super) findings: Vec<Raw>,
+    /// Values that it writes, and that cannot be.
+    pub(super) values: Vec<Finding>,
+    /// The model lacks something that the Node was meant to have: it could not be read, or names what nothing defines.
+    pub(super) is_partial: bool,
+    /// It cannot be said which filters take it.
+    pub(super) may_be_in_any_scope: bool,
+    /// A machine that is found by its boot MAC address, and not by its BMC.
+    pub(super) is_found_by_mac: bool,
     /// Static addresses, with their index in `spec.addressing`.
     pub(super) addresses: Vec<(IpAddr, usize)>,
     pub(super) boot_mac: Option<Text>,
@@ -45,13 +54,22 @@ pub(super) fn compile(site: &Site, profiles: &HashMap<Text, Profile>, source: &N
     let mut compiled = Compiled {
         model: None,
         findings: Vec::new(),
+        values: validate::values::node(source),
+        is_partial: true,
+        may_be_in_any_scope: true,
+        is_found_by_mac: true,
         addresses: Vec::new(),
-        boot_mac: validate::node::boot_mac(source, &mut raws),
+        boot_mac: source.design.boot_mac.as_deref().and_then(validate::node::canonical_mac),
         bmc: source.bmc_address.as_deref().and_then(canonical_bmc),
         boot_actions: Vec::new(),
         shape: Shape::default(),
     };
+    let mut unread = site.unread_of_profile(source.design.host_profile.as_deref());
+    unread.extend(source.broken.fields_of("spec"));
     let addressing = validate::node::addressing(site, source, &mut raws);
+    if addressing.iter().any(|(network, address)| address.is_none() || !site.networks.knows(site, network)) {
+        unread.insert("addressing");
+    }
     compiled.addresses = addressing
         .iter()
         .enumerate()
@@ -60,12 +78,16 @@ pub(super) fn compile(site: &Site, profiles: &HashMap<Text, Profile>, source: &N
             _ => None,
         })
         .collect();
-    let addressing: Vec<AddressModel> = addressing
-        .into_iter()
-        .filter_map(|(network, address)| Some(AddressModel { network, address: address? }))
+    let readable = addressing
+        .iter()
+        .filter_map(|(network, address)| Some(AddressModel { network: network.clone(), address: (*address)? }))
         .collect();
     if let Ok(profile) = base(site, profiles, source, &mut raws) {
-        let model = model(site, profile, source, addressing, &mut raws);
+        let model = model(site, profile, source, readable, &mut raws);
+        unread.extend(validate::node::names_nothing(site, &model));
+        compiled.is_partial = !unread.is_empty() || site.lacks_parts();
+        compiled.may_be_in_any_scope = unread.contains("metadata") || unread.contains("rack");
+        compiled.is_found_by_mac = !validate::node::is_found_by_bmc(&model);
         if validate::node::is_provisioned(&source.design) {
             compiled.boot_actions = boot_actions(site, source, &model);
         }
@@ -77,6 +99,9 @@ pub(super) fn compile(site: &Site, profiles: &HashMap<Text, Profile>, source: &N
         let model = NodeModel { boot_actions: in_scope.map(|(name, _)| name.clone()).collect(), ..model };
         compiled.model = Some(Arc::new(model));
     }
+    validate::node::places(site, &addressing, compiled.model.as_deref(), &mut raws);
+    validate::node::boot_mac(source, compiled.is_found_by_mac, &mut raws);
+    raws.retain(|raw| !raw.is_of_unread(&unread));
     compiled.findings = raws;
     compiled
 }
@@ -133,7 +158,7 @@ fn model(
         && host.kernel == under.kernel;
     let platform = match shared {
         Some(shared) if same_hardware && same_platform => shared.platform.clone(),
-        _ => Arc::new(platform(&host, hardware, raws)),
+        _ => Arc::new(platform(site, &host, hardware, raws)),
     };
     let domain = domain(site, &host);
     let out_of_band_address = host.out_of_band.network.as_ref().and_then(|network| {
@@ -175,12 +200,17 @@ pub(super) fn shared(site: &Site, name: &str, host: &Host) -> Shared {
     let mut findings = Vec::new();
     let owner = Origin::HostProfile(name.into());
     let hardware = host.hardware_profile.as_ref().and_then(|name| site.hardware_named(&name.value));
-    Shared {
+    let shared = Shared {
         network: Arc::new(network_config(site, host, hardware, &mut findings)),
         storage: Arc::new(storage(host, &owner, &mut findings)),
-        platform: Arc::new(platform(host, hardware, &mut findings)),
-        findings,
+        platform: Arc::new(platform(site, host, hardware, &mut findings)),
+        findings: Vec::new(),
+    };
+    if !findings.is_empty() {
+        let unread = site.unread_of_profile(Some(name));
+        findings.retain(|raw| !raw.is_of_unread(&unread));
     }
+    Shared { findings, ..shared }
 }
 
 fn domain(site: &Site, host: &Host) -> Sourced<Text> {
@@ -199,9 +229,11 @@ fn storage(host: &Host, owner: &Origin, raws: &mut Vec<Raw>) -> StorageModel {
     storage
 }
 
-fn platform(host: &Host, hardware: Option<&HardwareProfile>, raws: &mut Vec<Raw>) -> PlatformModel {
+fn platform(site: &Site, host: &Host, hardware: Option<&HardwareProfile>, raws: &mut Vec<Raw>) -> PlatformModel {
     let looked_up = |param: &KernelParamModel, raws: &mut Vec<Raw>| {
         let mut param = param.clone();
+        // That there is none has been told.
+        let Some(hardware) = hardware else { return param };
         let value = param.value.as_deref().unwrap_or_default();
         match kernel::resolve(value, hardware) {
             Ok(None) => {}
@@ -209,6 +241,7 @@ fn platform(host: &Host, hardware: Option<&HardwareProfile>, raws: &mut Vec<Raw>
                 param.value = Some(value);
                 param.through = Some(through);
             }
+            Err(_) if site.hardware.is_unread(site, &hardware.name, kernel::list(value)) => {}
             Err(reason) => {
                 let path = names(["platform", "kernelParams", &param.name, "value"]);
                 let message = format!("kernel parameter {}: {reason:.300}", param.name);

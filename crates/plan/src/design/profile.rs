@@ -43,7 +43,12 @@ pub(super) fn profiles(site: &Site) -> (HashMap<Text, Profile>, Vec<Raw>) {
         // The eldest first.
         for name in chain.into_iter().rev() {
             let Some(at) = site.profiles.get(&name) else { continue };
-            host = host.overlaid(&Layer::of_profile(site.profile(at)), &mut raws);
+            let mut found = Vec::new();
+            host = host.overlaid(&Layer::of_profile(site.profile(at)), &mut found);
+            if !found.is_empty() {
+                let unread = site.unread_of_profile(Some(&name));
+                raws.extend(found.into_iter().filter(|raw| !raw.is_of_unread(&unread)));
+            }
             done.insert(name, Profile { host: host.clone(), shared: OnceLock::new() });
         }
     }
@@ -79,6 +84,7 @@ fn chain(
         chain.push(current.clone());
         let Some(at) = site.profiles.get(&current) else { return Err(chain) };
         match &site.profile(at).extends {
+            None if site.profiles.is_unread(site, &current, "extends") => return Err(chain),
             None => return Ok((Host::default(), chain)),
             Some(parent) if site.profiles.get(parent).is_some() => current = parent.as_str().into(),
             Some(parent) => {

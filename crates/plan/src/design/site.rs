@@ -14,6 +14,7 @@ use super::filter::Filter;
 use super::model::{BondingModel, LinkModel, NetworkModel, Origin, RouteModel, SiteModel, Sourced, Text};
 use super::rules::Check;
 use super::source::{DesignSource, join};
+use super::validate::Spot;
 use crate::finding::Finding;
 use crate::formats::compose::nearest;
 
@@ -70,15 +71,27 @@ impl Index {
         self.by_name.get(name).copied()
     }
 
-    /// Whether a name means something, be it a part that could not be read.
+    /// Whether a name means something, be it a part that could not be read, or one that may be in what is not there.
     pub(super) fn knows(&self, site: &Site, name: &str) -> bool {
-        self.by_name.contains_key(name) || site.sources.iter().any(|source| source.broken.has_part(self.list, name))
+        self.by_name.contains_key(name) || site.lacks_parts() || site.has_broken_part(self.list, name)
     }
 
     /// `; did you mean …?`, if there is a part that may be meant. Of many parts none is looked for: it would take too long.
     pub(super) fn near(&self, name: &str) -> String {
         let known = self.all.iter().take(NEAR).map(|(known, _)| &**known);
         nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+    }
+
+    /// Where a part is written.
+    pub(super) fn spot<'s>(&self, site: &'s Site, name: &str) -> Option<Spot<'s>> {
+        let at = self.get(name)?;
+        let source = &site.sources[at.source];
+        Some(Spot::new(source, path(source, self.list, at.index)))
+    }
+
+    /// Whether a field of a part could not be read, or not all of what is in it.
+    pub(super) fn is_unread(&self, site: &Site, name: &str, field: &str) -> bool {
+        self.spot(site, name).is_some_and(|spot| spot.is_unread(field))
     }
 
     /// The object and field path of a part.
@@ -224,6 +237,39 @@ impl Site {
 
     pub(super) fn link_model(&self, name: &str) -> Option<&LinkModel> {
         self.link_models.get(name)
+    }
+
+    /// Whether something that the site includes is not there.
+    pub(super) fn lacks_parts(&self) -> bool {
+        self.sources.iter().any(|source| source.broken.lacks_part())
+    }
+
+    /// Whether an item of a list was left out as it could not be read.
+    pub(super) fn has_broken_part(&self, list: &str, name: &str) -> bool {
+        self.sources.iter().any(|source| source.broken.has_part(list, name))
+    }
+
+    /// Whether a field of any part could not be read, or not all of what is in it.
+    pub(super) fn is_unread(&self, field: &str) -> bool {
+        self.sources.iter().any(|source| source.broken.is_under(&join(&source.base, field)))
+    }
+
+    /// The fields of a host profile, and of those that it extends, that could not be read.
+    pub(super) fn unread_of_profile(&self, name: Option<&str>) -> HashSet<&str> {
+        let mut unread = HashSet::new();
+        if self.sources.iter().all(|source| source.broken.findings().is_empty()) {
+            return unread;
+        }
+        let mut seen = HashSet::new();
+        let mut next = name;
+        while let Some((at, spot)) = next
+            .filter(|name| seen.insert(name.to_owned()))
+            .and_then(|name| self.profiles.get(name).zip(self.profiles.spot(self, name)))
+        {
+            unread.extend(spot.unread());
+            next = self.profile(at).extends.as_deref();
+        }
+        unread
     }
 
     /// A setting that only one of the sources makes, with the source.

@@ -16,6 +16,9 @@ use super::rules::Check;
 use crate::finding::Finding;
 use crate::formats::yaml::{self, Dialect, Document, Unreadable};
 
+/// A part whose name could not be read either: it may be any.
+const UNNAMED: &str = "*";
+
 /// Fields of one object that are looked at after they turned out to be broken.
 const BROKEN_FIELDS: usize = 200;
 
@@ -64,6 +67,10 @@ pub struct Broken {
     parts: HashSet<String>,
     /// For lists with items left out: which, by their number in the object.
     left_out: BTreeMap<String, BTreeSet<usize>>,
+    /// Field paths of what was meant by fields that there are not.
+    meant: Vec<String>,
+    /// Whether something that it includes is not there.
+    lacks_part: bool,
 }
 
 impl Broken {
@@ -72,14 +79,48 @@ impl Broken {
         &self.findings
     }
 
+    /// Whether something that the object includes is not there, so that what seems to be undefined may be defined in it.
+    pub(super) fn lacks_part(&self) -> bool {
+        self.lacks_part
+    }
+
     /// Whether a field was written and could not be read.
     pub(super) fn has_field(&self, path: &str) -> bool {
-        self.findings.iter().any(|finding| finding.path == path)
+        self.unread().any(|unread| unread == path)
+    }
+
+    /// Whether anything could not be read at or below a field path of what was read.
+    pub(super) fn is_under(&self, path: &str) -> bool {
+        !self.findings.is_empty() && self.has_unread(&self.written(path.to_owned()))
+    }
+
+    /// Whether anything could not be read at or below a field path of what was written.
+    fn has_unread(&self, path: &str) -> bool {
+        self.unread().any(|unread| {
+            let rest = unread.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
+    /// Field paths of what was left out, and of what it was meant to be.
+    fn unread(&self) -> impl Iterator<Item = &str> {
+        self.findings.iter().map(|finding| finding.path.as_str()).chain(self.meant.iter().map(String::as_str))
+    }
+
+    /// The fields right below a field path that could not be read, or not all of what is in them.
+    pub(super) fn fields_of(&self, path: &str) -> BTreeSet<&str> {
+        if self.findings.is_empty() {
+            return BTreeSet::new();
+        }
+        let path = format!("{}.", self.written(path.to_owned()));
+        let below = self.unread().filter_map(|unread| unread.strip_prefix(&path));
+        below.filter_map(|rest| rest.split(['.', '[']).next()).collect()
     }
 
     /// Whether a part was written and could not be read.
     pub(super) fn has_part(&self, list: &str, name: &str) -> bool {
-        !self.parts.is_empty() && self.parts.contains(&format!("{list}/{name}"))
+        let has = |name: &str| self.parts.contains(&format!("{list}/{name}"));
+        !self.parts.is_empty() && (has(name) || has(UNNAMED))
     }
 
     /// The field path in the object as it was written, from the one in the object as it was read.
@@ -190,8 +231,9 @@ impl NodeSource {
             name: name.into(),
             labels: Arc::new(labels.collect()),
             design: Arc::new(design),
-            bmc_address: bmc.and_then(|bmc| bmc.get("address")).and_then(Value::as_str).map(str::to_owned),
-            has_bmc_credentials: bmc.is_some_and(|bmc| bmc.get("credentials").is_some()),
+            // One that cannot be read is told of the Node itself.
+            bmc_address: bmc.map(|bmc| bmc.get("address").and_then(Value::as_str).unwrap_or_default().to_owned()),
+            has_bmc_credentials: bmc.is_some_and(|bmc| bmc.get("credentials").is_some() || !bmc.is_object()),
             broken,
         }
     }
@@ -231,10 +273,19 @@ pub fn read_text(config_map: &str, key: &str, text: &str) -> Result<Option<Docum
     }
 }
 
+/// Why there is nothing to include.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotIncluded {
+    /// It is not there; why, in plain words.
+    Missing(String),
+    /// It is there, and what is wrong with it has been told.
+    Unreadable,
+}
+
 /// The Design with all that it includes, itself first, and what is wrong with the includes.
 pub fn with_includes(
     root: DesignSource,
-    find: &dyn Fn(&IncludeSource) -> Result<DesignSource, String>,
+    find: &dyn Fn(&IncludeSource) -> Result<DesignSource, NotIncluded>,
 ) -> (Vec<DesignSource>, Vec<Finding>) {
     let mut findings = Vec::new();
     // A ConfigMap may hold several parts, each in a key of its own.
@@ -248,7 +299,12 @@ pub fn with_includes(
         for (index, include) in spec.include.iter().enumerate() {
             let path = join(&base, &format!("include[{index}]"));
             match find(include) {
-                Err(reason) => findings.push(Check::IncludeMissing.at(&object, path, reason)),
+                Err(reason) => {
+                    sources[next].broken.lacks_part = true;
+                    if let NotIncluded::Missing(reason) = reason {
+                        findings.push(Check::IncludeMissing.at(&object, path, reason));
+                    }
+                }
                 Ok(source) if !seen.insert(identity(&source)) => {
                     let message = format!("{} is a part of this site already", source.object);
                     findings.push(Check::IncludeTwice.at(&object, path, message));
@@ -309,10 +365,12 @@ impl Broken {
         let path = self.written_path(base, &keys);
         // A field that is missing because it was left out has been told.
         let missing = quoted_after(message, "missing field ").map(|field| join(&path, field));
-        if !missing.as_ref().is_some_and(|field| self.has_field(field)) {
+        if !missing.as_ref().is_some_and(|field| self.has_unread(field)) {
             let field = keys.last();
             let (message, hint) = in_plain_words(message, lookup(value, &keys));
             let (message, hint) = mode_in_octal(field, lookup(value, &keys)).unwrap_or((message, hint));
+            let meant = unknown.zip(hint.as_deref()).and_then(|(_, hint)| quoted_after(hint, "did you mean "));
+            self.meant.extend(meant.zip(path.rsplit_once('.')).map(|(field, (parent, _))| join(parent, field)));
             let finding = Check::InvalidField.at(object, missing.unwrap_or(path), message);
             self.findings.push(match hint {
                 Some(hint) => finding.hint(hint),
@@ -323,12 +381,15 @@ impl Broken {
         let written_list = self.written_path(base, parents);
         let Some(parent) = lookup_mut(value, parents) else { return false };
         match (parent, last) {
-            (Value::Object(map), Step::Key(key)) => map.remove(key).is_some(),
+            (Value::Object(map), Step::Key(key)) => {
+                self.parts.insert(format!("{key}/{UNNAMED}"));
+                map.remove(key).is_some()
+            }
             (Value::Array(items), Step::Index(index)) if *index < items.len() => {
                 let item = items.remove(*index);
                 let name = item.get("name").and_then(Value::as_str);
-                if let (Some(name), Some(Step::Key(list))) = (name, parents.last()) {
-                    self.parts.insert(format!("{list}/{name}"));
+                if let Some(Step::Key(list)) = parents.last() {
+                    self.parts.insert(format!("{list}/{}", name.unwrap_or(UNNAMED)));
                 }
                 let written = self.written_index(&written_list, *index);
                 self.left_out.entry(written_list).or_default().insert(written);

@@ -2,11 +2,14 @@
 
 mod boot_actions;
 mod compiled;
+mod divergences;
 mod hostile;
 mod incremental;
 mod inheritance;
 mod large;
+mod mutations;
 mod oracle;
 mod origins;
 mod rules;
 mod support;
+mod values;

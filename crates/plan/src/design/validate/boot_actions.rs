@@ -3,6 +3,7 @@
 use slipway_api::design::{Asset, AssetType, NodeFilterSet, PipelineStep};
 
 use super::Spot;
+use super::values::formats::{is_word, url_scheme};
 use crate::design::boot_action;
 use crate::design::rules::Check;
 use crate::design::site::Site;
@@ -10,10 +11,10 @@ use crate::finding::Finding;
 
 pub(super) fn check(site: &Site, findings: &mut Vec<Finding>) {
     for (name, at) in &site.boot_actions.all {
-        let Some((object, path)) = site.boot_actions.place(site, name) else { continue };
-        let (spot, action) = (Spot { object, path }, site.boot_action(*at));
+        let Some(spot) = site.boot_actions.spot(site, name) else { continue };
+        let action = site.boot_action(*at);
         for (index, asset) in action.assets.iter().enumerate() {
-            let spot = Spot { object: spot.object.clone(), path: format!("{}.assets[{index}]", spot.path) };
+            let spot = spot.below(&format!("assets[{index}]"));
             match asset.type_ {
                 AssetType::PackageList => packages(asset, &spot, findings),
                 AssetType::File | AssetType::Unit => file(asset, &spot, findings),
@@ -26,7 +27,7 @@ pub(super) fn check(site: &Site, findings: &mut Vec<Finding>) {
 }
 
 /// Racks that a filter names.
-pub(super) fn racks(site: &Site, filter: &NodeFilterSet, field: &str, spot: &Spot, findings: &mut Vec<Finding>) {
+pub(super) fn racks(site: &Site, filter: &NodeFilterSet, field: &str, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     for (number, filter) in filter.filters.iter().enumerate() {
         for (index, rack) in filter.racks.iter().enumerate() {
             // A rack that nothing defines is told where Nodes name it.
@@ -39,8 +40,10 @@ pub(super) fn racks(site: &Site, filter: &NodeFilterSet, field: &str, spot: &Spo
     }
 }
 
-fn packages(asset: &Asset, spot: &Spot, findings: &mut Vec<Finding>) {
-    if asset.packages.is_empty() && asset.location.is_none() {
+fn packages(asset: &Asset, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
+    location(asset, spot, findings);
+    let is_unread = spot.is_unread("packages") || spot.is_unread("location");
+    if asset.packages.is_empty() && asset.location.is_none() && !is_unread {
         findings.push(spot.find(
             Check::PackagesMissing,
             "packages",
@@ -48,6 +51,10 @@ fn packages(asset: &Asset, spot: &Spot, findings: &mut Vec<Finding>) {
         ));
     }
     for (index, package) in asset.packages.iter().enumerate() {
+        if !is_word(&package.name) {
+            let message = format!("`{:.100}` is not one word", package.name);
+            findings.push(spot.find(Check::PackageName, &format!("packages[{index}].name"), message));
+        }
         let version = package.version.as_deref().unwrap_or_default();
         if !version.is_empty() && !is_version(version) {
             let message = format!("{}: `{version:.100}` is not [epoch:]upstream-revision", package.name);
@@ -70,25 +77,28 @@ fn is_version(version: &str) -> bool {
     })
 }
 
-fn file(asset: &Asset, spot: &Spot, findings: &mut Vec<Finding>) {
+fn file(asset: &Asset, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     match asset.path.as_deref() {
         Some(path) if path.len() > 1 && path.starts_with('/') => {}
         Some(path) => {
             let message = format!("`{path:.200}` is not an absolute path");
             findings.push(spot.find(Check::AssetIncomplete, "path", message));
         }
+        None if spot.is_unread("path") => {}
         None => findings.push(spot.find(Check::AssetIncomplete, "path", "there is no path")),
     }
-    if asset.data.is_none() && asset.location.is_none() {
+    location(asset, spot, findings);
+    if asset.data.is_none() && asset.location.is_none() && !spot.is_unread("data") && !spot.is_unread("location") {
         findings.push(spot.find(Check::AssetIncomplete, "data", "there is neither data nor a location"));
     }
     if let Some(mode) = asset.permissions.as_deref().filter(|mode| boot_action::mode(mode).is_none()) {
         let message = format!("`{mode}` is not an octal file mode");
         findings.push(spot.find(Check::AssetPermissions, "permissions", message));
     }
-    if asset.location_pipeline.iter().any(|step| *step != PipelineStep::Template) {
+    let others = asset.location_pipeline.iter().enumerate().filter(|(_, step)| **step != PipelineStep::Template);
+    for (index, _) in others {
         let message = "only Template can be done to a location";
-        findings.push(spot.find(Check::PipelineFails, "locationPipeline", message));
+        findings.push(spot.find(Check::PipelineFails, &format!("locationPipeline[{index}]"), message));
     }
     // What comes before the first template is the same on every Node.
     let until_template = asset.data_pipeline.iter().copied().take_while(|step| *step != PipelineStep::Template);
@@ -97,6 +107,21 @@ fn file(asset: &Asset, spot: &Spot, findings: &mut Vec<Finding>) {
     {
         findings.push(spot.find(Check::PipelineFails, "data", reason));
     }
+}
+
+/// What can be fetched, as far as it does not depend on the Node.
+fn location(asset: &Asset, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
+    let is_fixed = asset.location_pipeline.is_empty() && !spot.is_unread("locationPipeline");
+    if let Some(location) = asset.location.as_deref().filter(|location| is_fixed && !can_be_fetched(location)) {
+        let message = format!("nothing can be fetched from `{location:.100}`");
+        findings.push(spot.find(Check::AssetLocation, "location", message));
+    }
+}
+
+/// drydock's resolver knows these (`ReferenceResolver`).
+fn can_be_fetched(location: &str) -> bool {
+    let known = ["http", "https", "file", "deckhand+http", "promenade+http"];
+    url_scheme(location).is_some_and(|scheme| known.contains(&scheme))
 }
 
 #[cfg(test)]

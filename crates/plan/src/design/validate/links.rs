@@ -7,23 +7,27 @@ use slipway_api::design::{BondMode, Bonding, NetworkLink, TrunkMode};
 use super::{Spot, networks};
 use crate::design::inherit::HostInterface;
 use crate::design::locate::{Raw, names};
+use crate::design::model::{Sourced, Text};
 use crate::design::rules::Check;
 use crate::design::site::Site;
 use crate::finding::Finding;
+use crate::formats::compose::nearest;
 
 pub(super) fn check(site: &Site, findings: &mut Vec<Finding>) {
     let mut carried: HashMap<&str, &str> = HashMap::new();
     for (name, at) in &site.links.all {
-        let Some((object, path)) = site.links.place(site, name) else { continue };
-        let (spot, link) = (Spot { object, path }, site.link(*at));
-        if let Some(bonding) = &link.bonding {
+        let Some(spot) = site.links.spot(site, name) else { continue };
+        let link = site.link(*at);
+        if let Some(bonding) = link.bonding.as_ref().filter(|_| !spot.is_unread("bonding.mode")) {
             useless_options(link, bonding, &spot, findings);
             delays(link, bonding, &spot, findings);
         }
         networks::mtu(link.mtu, &spot, findings);
-        trunk(site, link, &spot, findings);
         allowed(site, link, &spot, findings);
-        vlans(site, link, &spot, findings);
+        if !spot.is_unread("trunking") {
+            trunk(site, link, &spot, findings);
+            vlans(site, link, &spot, findings);
+        }
         for (index, network) in link.allowed_networks.iter().enumerate() {
             let other = *carried.entry(network).or_insert(name);
             if other != &**name {
@@ -34,7 +38,7 @@ pub(super) fn check(site: &Site, findings: &mut Vec<Finding>) {
     }
 }
 
-fn useless_options(link: &NetworkLink, bonding: &Bonding, spot: &Spot, findings: &mut Vec<Finding>) {
+fn useless_options(link: &NetworkLink, bonding: &Bonding, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     let lacp_only = [("hash", bonding.hash.is_some()), ("peerRate", bonding.peer_rate.is_some())];
     let of_any_bond = [
         ("monRate", bonding.mon_rate.is_some()),
@@ -55,12 +59,18 @@ fn useless_options(link: &NetworkLink, bonding: &Bonding, spot: &Spot, findings:
     }
 }
 
-fn delays(link: &NetworkLink, bonding: &Bonding, spot: &Spot, findings: &mut Vec<Finding>) {
+fn delays(link: &NetworkLink, bonding: &Bonding, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     if bonding.mode != BondMode::Lacp {
+        return;
+    }
+    if spot.is_unread("bonding.monRate") {
         return;
     }
     let interval = bonding.mon_rate.unwrap_or(100);
     for (field, delay) in [("upDelay", bonding.up_delay), ("downDelay", bonding.down_delay)] {
+        if spot.is_unread(&format!("bonding.{field}")) {
+            continue;
+        }
         let delay = delay.unwrap_or(200);
         if delay < interval {
             let name = &link.name;
@@ -70,7 +80,7 @@ fn delays(link: &NetworkLink, bonding: &Bonding, spot: &Spot, findings: &mut Vec
     }
 }
 
-fn trunk(site: &Site, link: &NetworkLink, spot: &Spot, findings: &mut Vec<Finding>) {
+fn trunk(site: &Site, link: &NetworkLink, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     let trunking = link.trunking.clone().unwrap_or_default();
     let name = &link.name;
     if let Some(network) = &trunking.default_network
@@ -100,7 +110,7 @@ fn trunk(site: &Site, link: &NetworkLink, spot: &Spot, findings: &mut Vec<Findin
     }
 }
 
-fn allowed(site: &Site, link: &NetworkLink, spot: &Spot, findings: &mut Vec<Finding>) {
+fn allowed(site: &Site, link: &NetworkLink, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     for (index, network) in link.allowed_networks.iter().enumerate() {
         if !site.networks.knows(site, network) {
             let check = if link.unmanaged { Check::UndefinedHarmless } else { Check::Undefined };
@@ -111,11 +121,14 @@ fn allowed(site: &Site, link: &NetworkLink, spot: &Spot, findings: &mut Vec<Find
 }
 
 /// The untagged network of a trunk is its default network; others tell each other apart by their tags.
-fn vlans(site: &Site, link: &NetworkLink, spot: &Spot, findings: &mut Vec<Finding>) {
+fn vlans(site: &Site, link: &NetworkLink, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     let native = link.trunking.as_ref().and_then(|trunking| trunking.default_network.as_deref());
     let mut used: HashMap<Option<u16>, &str> = HashMap::new();
     for (index, network) in link.allowed_networks.iter().enumerate() {
         let Some(facts) = site.facts(network) else { continue };
+        if site.networks.is_unread(site, network, "vlan") {
+            continue;
+        }
         let vlan = facts.model.vlan.filter(|_| native != Some(network));
         let other = *used.entry(vlan).or_insert(network);
         if other != network {
@@ -134,7 +147,7 @@ pub(in crate::design) fn interface(site: &Site, interface: &HostInterface, raws:
         if let Some(network) = interface.networks.first() {
             let path = names(["interfaces", name, "networks", &network.value]);
             let message = format!("interface {name} has networks, and is on no link");
-            raws.push(Raw::new(Check::LinkUndefined, network.origin.clone(), path, message));
+            raws.push(Raw::new(Check::LinkMissing, network.origin.clone(), path, message));
         }
         return;
     };
@@ -148,8 +161,17 @@ pub(in crate::design) fn interface(site: &Site, interface: &HostInterface, raws:
         return;
     };
     let link = site.link(at);
+    let is_unread = |field: &str| site.links.is_unread(site, &link.name, field);
     let allowed: HashSet<&str> = link.allowed_networks.iter().map(String::as_str).collect();
-    for network in interface.networks.iter().filter(|network| !allowed.contains(&*network.value)) {
+    // One that the link allows by a wrong name has been told there.
+    let is_misspelt = |network: &str| {
+        let unknown = link.allowed_networks.iter().map(String::as_str).filter(|name| !site.networks.knows(site, name));
+        nearest(network, unknown).is_some()
+    };
+    let not_allowed = |network: &&Sourced<Text>| {
+        !allowed.contains(&*network.value) && !is_unread("allowedNetworks") && !is_misspelt(&network.value)
+    };
+    for network in interface.networks.iter().filter(not_allowed) {
         let path = names(["interfaces", name, "networks", &network.value]);
         let message = if site.networks.knows(site, &network.value) {
             format!("interface {name}: link {} does not allow network {:.100}", link.name, network.value)
@@ -161,7 +183,7 @@ pub(in crate::design) fn interface(site: &Site, interface: &HostInterface, raws:
     }
     let is_bonded = link.bonding.as_ref().is_some_and(|bonding| bonding.mode != BondMode::Disabled);
     let ports = interface.slaves.len();
-    if ports == 0 || ports > 1 && !is_bonded {
+    if ports == 0 || ports > 1 && !is_bonded && !is_unread("bonding") {
         let message = if ports == 0 {
             format!("interface {name} has no port")
         } else {

@@ -17,29 +17,32 @@ use crate::finding::Finding;
 const MTU: std::ops::RangeInclusive<u32> = 1280..=65536;
 
 pub(super) fn check(site: &Site, findings: &mut Vec<Finding>) {
-    if site.networks.all.is_empty() && site.sources.iter().all(|source| source.broken.findings().is_empty()) {
+    let is_whole = site.sources.iter().all(|source| source.broken.findings().is_empty()) && !site.lacks_parts();
+    if site.networks.all.is_empty() && is_whole {
         for check in [Check::NoNetworks, Check::NoCidrs] {
             findings.push(check.at(site.object(), site.base(), "the site has no networks"));
         }
     }
     let domains: HashSet<&str> =
         site.networks.all.iter().filter_map(|(_, at)| site.network(*at).route_domain.as_deref()).collect();
+    // It may be the domain of one that could not be read.
+    let knows_domains = !site.lacks_parts() && !site.is_unread("networks");
     let natives = natives(site);
     for (name, at) in &site.networks.all {
-        let Some((object, path)) = site.networks.place(site, name) else { continue };
-        let (spot, network) = (Spot { object, path }, site.network(*at));
+        let Some(spot) = site.networks.spot(site, name) else { continue };
+        let network = site.network(*at);
         let Some(facts) = site.facts(name) else { continue };
         cidr(network, &spot, findings);
         mtu(network.mtu, &spot, findings);
         mtu_of_link(site, network, (facts, natives.get(&**name).copied()), &spot, findings);
-        destinations(network, &domains, &spot, findings);
+        destinations(network, knows_domains.then_some(&domains), &spot, findings);
         gateways(network, facts, &spot, findings);
         ranges(network, facts, &spot, findings);
-        servers(network, &spot, findings);
+        relay(network, &spot, findings);
     }
 }
 
-fn cidr(network: &Network, spot: &Spot, findings: &mut Vec<Finding>) {
+fn cidr(network: &Network, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     match parse_net(&network.cidr) {
         None => {
             let message = format!("network {}: `{:.64}` is no network", network.name, network.cidr);
@@ -55,7 +58,7 @@ fn cidr(network: &Network, spot: &Spot, findings: &mut Vec<Finding>) {
 }
 
 /// The MTU of a network or link by itself.
-pub(super) fn mtu(mtu: Option<u32>, spot: &Spot, findings: &mut Vec<Finding>) {
+pub(super) fn mtu(mtu: Option<u32>, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     if let Some(mtu) = mtu.filter(|mtu| !MTU.contains(mtu)) {
         let message = format!("an MTU of {mtu} is not between {} and {}", MTU.start(), MTU.end());
         findings.push(spot.find(Check::MtuOutOfRange, "mtu", message));
@@ -80,11 +83,14 @@ fn mtu_of_link(
     site: &Site,
     network: &Network,
     (facts, native): (&NetworkFacts, Option<&LinkModel>),
-    spot: &Spot,
+    spot: &Spot<'_>,
     findings: &mut Vec<Finding>,
 ) {
     let tagged = || facts.model.link.as_deref().and_then(|link| site.link_model(link));
     let (Some(mtu), Some(link)) = (network.mtu, native.or_else(tagged)) else { return };
+    if site.links.is_unread(site, &link.name, "mtu") {
+        return;
+    }
     if mtu > link.mtu.value {
         let check = if native.is_some() { Check::MtuAboveLink } else { Check::TaggedMtuAboveLink };
         let (name, of_link) = (&network.name, link.mtu.value);
@@ -94,16 +100,18 @@ fn mtu_of_link(
 }
 
 /// Where routes lead.
-fn destinations(network: &Network, domains: &HashSet<&str>, spot: &Spot, findings: &mut Vec<Finding>) {
+fn destinations(network: &Network, domains: Option<&HashSet<&str>>, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     let name = &network.name;
     for (index, route) in network.routes.iter().enumerate() {
+        let is_unread = |field: &str| spot.is_unread(&format!("routes[{index}].{field}"));
         let (check, field, message) = match (&route.subnet, &route.route_domain) {
             (Some(subnet), _) if parse_net(subnet).is_none() => {
                 let message = format!("a route of network {name}: `{subnet:.64}` is no network");
                 (Check::RouteWithoutDestination, ".subnet", message)
             }
+            (None, None) if is_unread("subnet") || is_unread("routeDomain") => continue,
             (None, None) => (Check::RouteWithoutDestination, "", format!("a route of network {name} leads nowhere")),
-            (None, Some(domain)) if !domains.contains(domain.as_str()) => {
+            (None, Some(domain)) if domains.is_some_and(|domains| !domains.contains(domain.as_str())) => {
                 (Check::RouteDomainEmpty, ".routeDomain", format!("no network is in route domain `{domain:.100}`"))
             }
             _ => continue,
@@ -113,13 +121,15 @@ fn destinations(network: &Network, domains: &HashSet<&str>, spot: &Spot, finding
 }
 
 /// The next hops of routes.
-fn gateways(network: &Network, facts: &NetworkFacts, spot: &Spot, findings: &mut Vec<Finding>) {
+fn gateways(network: &Network, facts: &NetworkFacts, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     let name = &network.name;
     for (index, route) in network.routes.iter().enumerate() {
         let field = format!("routes[{index}].gateway");
         let Some(gateway) = route.gateway.as_deref().filter(|gateway| !gateway.is_empty()) else {
-            let message = format!("a route of network {name} has no gateway");
-            findings.push(spot.find(Check::RouteWithoutGateway, &format!("routes[{index}]"), message));
+            if !spot.is_unread(&field) {
+                let message = format!("a route of network {name} has no gateway");
+                findings.push(spot.find(Check::RouteWithoutGateway, &format!("routes[{index}]"), message));
+            }
             continue;
         };
         let Ok(gateway) = gateway.parse::<IpAddr>() else {
@@ -156,7 +166,7 @@ pub(super) fn not_for_hosts(address: IpAddr, cidr: IpNet) -> Option<&'static str
     }
 }
 
-fn ranges(network: &Network, facts: &NetworkFacts, spot: &Spot, findings: &mut Vec<Finding>) {
+fn ranges(network: &Network, facts: &NetworkFacts, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     let name = &network.name;
     let mut readable: Vec<(IpAddr, IpAddr, usize)> = Vec::new();
     for (index, range) in network.ranges.iter().enumerate() {
@@ -196,14 +206,8 @@ fn ranges(network: &Network, facts: &NetworkFacts, spot: &Spot, findings: &mut V
     }
 }
 
-/// Addresses of name servers and DHCP relays.
-fn servers(network: &Network, spot: &Spot, findings: &mut Vec<Finding>) {
-    for (index, server) in network.dns.iter().flat_map(|dns| &dns.servers).enumerate() {
-        if server.parse::<IpAddr>().is_err() {
-            let message = format!("`{server:.100}` is no address");
-            findings.push(spot.find(Check::NameServer, &format!("dns.servers[{index}]"), message));
-        }
-    }
+/// Addresses of DHCP relays.
+fn relay(network: &Network, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     let Some(relay) = &network.dhcp_relay else { return };
     for (field, address) in [("selfIp", &relay.self_ip), ("upstreamTarget", &relay.upstream_target)] {
         if let Some(address) = address.as_ref().filter(|address| address.parse::<IpAddr>().is_err()) {
@@ -230,9 +234,9 @@ pub(super) fn overlaps(site: &Site, findings: &mut Vec<Finding>) {
         {
             let name = |number: usize| &site.networks.all[number].0;
             let (later, earlier) = (name(number.max(other)), name(number.min(other)));
-            if let Some((object, path)) = site.networks.place(site, later) {
+            if let Some(spot) = site.networks.spot(site, later) {
                 let message = format!("networks {earlier} and {later} overlap");
-                findings.push(Spot { object, path }.find(Check::NetworksOverlap, "cidr", message));
+                findings.push(spot.find(Check::NetworksOverlap, "cidr", message));
             }
         }
         if widest.is_none_or(|(end, _)| last > end) {

@@ -27,15 +27,35 @@ pub(in crate::design) fn is_provisioned(node: &NodeDesign) -> bool {
         || node.platform.is_some()
 }
 
-/// The address that the machine boots from, as it is compared.
-pub(in crate::design) fn boot_mac(source: &NodeSource, raws: &mut Vec<Raw>) -> Option<Text> {
-    let written = source.design.boot_mac.as_deref()?;
-    let mac = canonical_mac(written);
-    if mac.is_none() {
+/// The address that the machine boots from. A machine that is found by its BMC can do without.
+pub(in crate::design) fn boot_mac(source: &NodeSource, is_needed: bool, raws: &mut Vec<Raw>) {
+    if let Some(written) = source.design.boot_mac.as_deref().filter(|mac| canonical_mac(mac).is_none()) {
         let message = format!("`{written:.32}` is no MAC address");
-        raws.push(Raw::new(Check::MacInvalid, Origin::Node, names(["bootMac"]), message));
+        raws.push(Raw::new(Check::MacInvalid, Origin::Node, names(["bootMac"]), message).harmless_if(!is_needed));
     }
-    mac
+}
+
+/// Whether the machine is found by the address of its BMC, as drydock finds those with IPMI and Redfish.
+pub(in crate::design) fn is_found_by_bmc(model: &NodeModel) -> bool {
+    let type_ = model.out_of_band.type_.as_ref().map(|type_| type_.value);
+    matches!(type_, Some(OutOfBandType::Ipmi | OutOfBandType::Redfish))
+}
+
+/// Fields with a name that nothing defines, so that what they would add to the model is not there.
+pub(in crate::design) fn names_nothing(site: &Site, model: &NodeModel) -> Vec<&'static str> {
+    let is_unknown = |network: &Text| !site.networks.knows(site, network);
+    let mut found = Vec::new();
+    let mut carried = model.network.interfaces.iter().flat_map(|interface| &interface.networks);
+    if carried.any(|network| is_unknown(&network.name.value)) {
+        found.push("interfaces");
+    }
+    if model.primary_network.as_ref().is_some_and(|network| is_unknown(&network.value)) {
+        found.push("primaryNetwork");
+    }
+    if model.rack.as_ref().is_some_and(|rack| !site.racks.all.is_empty() && !site.racks.knows(site, &rack.value)) {
+        found.push("rack");
+    }
+    found
 }
 
 /// Six pairs of hexadecimal digits, in lower case with colons; read with colons, hyphens, dots or nothing between them.
@@ -55,13 +75,13 @@ pub(in crate::design) fn addressing(
     let mut seen = HashSet::new();
     let mut found = Vec::with_capacity(source.design.addressing.len());
     for (index, address) in source.design.addressing.iter().enumerate() {
-        let mut report = |check: Check, field: &str, message: String, is_harmless: bool| {
+        let mut report = |check: Check, field: &str, message: String| {
             let path = vec!["addressing".to_owned(), number(index), field.to_owned()];
-            raws.push(Raw::new(check, Origin::Node, path, message).harmless_if(is_harmless));
+            raws.push(Raw::new(check, Origin::Node, path, message));
         };
         let network = address.network.as_str();
         if !seen.insert(network) {
-            report(Check::TwoAddresses, "network", format!("there is an address on {network:.100} already"), false);
+            report(Check::TwoAddresses, "network", format!("there is an address on {network:.100} already"));
         }
         let kind = match address.address.as_str() {
             "dhcp" => Some(AddressKind::Dhcp),
@@ -72,27 +92,44 @@ pub(in crate::design) fn addressing(
             let is_dhcp = kind == Some(AddressKind::Dhcp);
             let check = if is_dhcp { Check::DhcpNetworkUndefined } else { Check::AddressNetworkUndefined };
             let near = site.networks.near(network);
-            report(check, "network", format!("network `{network:.100}` is not defined{near}"), false);
+            report(check, "network", format!("network `{network:.100}` is not defined{near}"));
         }
-        match (kind, facts) {
-            (None, _) => {
-                let message = format!("`{:.64}` is no address", address.address);
-                report(Check::AddressUnreadable, "address", message, false);
-            }
-            (Some(AddressKind::Static(ip)), Some(facts)) => {
-                if let Some((check, message)) = misplaced(ip, facts) {
-                    report(check, "address", message, check == Check::AddressInDhcpRange && facts.is_unmanaged);
-                }
-            }
-            _ => {}
+        if kind.is_none() {
+            let message = format!("`{:.64}` is no address", address.address);
+            report(Check::AddressUnreadable, "address", message);
         }
         found.push((network.into(), kind));
     }
     found
 }
 
+/// Whether static addresses are where they should be on their networks. Those that no interface has, as that of a BMC, are
+/// configured by somebody else.
+pub(in crate::design) fn places(
+    site: &Site,
+    addressing: &[(Text, Option<AddressKind>)],
+    model: Option<&NodeModel>,
+    raws: &mut Vec<Raw>,
+) {
+    let carried = |network: &Text| {
+        let mut networks =
+            model.into_iter().flat_map(|model| &model.network.interfaces).flat_map(|interface| &interface.networks);
+        model.is_none() || networks.any(|carried| carried.name.value == *network)
+    };
+    for (index, (network, address)) in addressing.iter().enumerate() {
+        let (Some(AddressKind::Static(ip)), Some(facts)) = (address, site.facts(network)) else { continue };
+        if let Some((check, message)) = misplaced(site, *ip, facts) {
+            let path = vec!["addressing".to_owned(), number(index), "address".to_owned()];
+            let is_of_others = matches!(check, Check::AddressInDhcpRange | Check::AddressNotForHosts)
+                && (facts.is_unmanaged || !carried(network));
+            raws.push(Raw::new(check, Origin::Node, path, message).harmless_if(is_of_others));
+        }
+    }
+}
+
 /// What is wrong with an address on a network.
-fn misplaced(ip: IpAddr, facts: &NetworkFacts) -> Option<(Check, String)> {
+fn misplaced(site: &Site, ip: IpAddr, facts: &NetworkFacts) -> Option<(Check, String)> {
+    let ranges_are_unread = || site.networks.is_unread(site, &facts.model.name, "ranges");
     let (network, cidr) = (&facts.model.name, facts.model.cidr?);
     if !cidr.contains(&ip) {
         return Some((Check::AddressOutside, format!("{ip} is not in network {network} ({cidr})")));
@@ -106,6 +143,9 @@ fn misplaced(ip: IpAddr, facts: &NetworkFacts) -> Option<(Check, String)> {
     }
     if facts.model.gateway == Some(ip) {
         return Some((Check::AddressIsGateway, format!("{ip} is the gateway of network {network}")));
+    }
+    if ranges_are_unread() {
+        return None;
     }
     let mut statics = facts.ranges.iter().filter(|range| range.type_ == RangeType::Static).peekable();
     let is_outside = statics.peek().is_some() && !statics.any(|range| range.holds(ip));
@@ -154,7 +194,7 @@ pub(in crate::design) fn hugepages(params: &[KernelParamModel], raws: &mut Vec<R
 pub(in crate::design) fn model(site: &Site, source: &NodeSource, model: &NodeModel, raws: &mut Vec<Raw>) {
     references(site, model, raws);
     fqdn(model, raws);
-    out_of_band(source, model, raws);
+    out_of_band(site, source, model, raws);
     if is_provisioned(&source.design) {
         gateway(site, model, raws);
         unused_addresses(site, model, raws);
@@ -193,7 +233,7 @@ fn fqdn(model: &NodeModel, raws: &mut Vec<Raw>) {
     }
 }
 
-fn out_of_band(source: &NodeSource, model: &NodeModel, raws: &mut Vec<Raw>) {
+fn out_of_band(site: &Site, source: &NodeSource, model: &NodeModel, raws: &mut Vec<Raw>) {
     let oob = &model.out_of_band;
     let Some(type_) = &oob.type_ else { return };
     let mut report = |check: Check, origin: &Origin, path: Vec<String>, message: String| {
@@ -204,10 +244,17 @@ fn out_of_band(source: &NodeSource, model: &NodeModel, raws: &mut Vec<Raw>) {
         OutOfBandType::Ipmi | OutOfBandType::Redfish => {
             let is_ipmi = type_.value == OutOfBandType::Ipmi;
             let incomplete = if is_ipmi { Check::IpmiIncomplete } else { Check::RedfishIncomplete };
+            let unknown = oob.network.as_ref().filter(|network| !site.networks.knows(site, &network.value));
+            if let Some(network) = unknown {
+                let near = site.networks.near(&network.value);
+                let message = format!("network `{:.100}` is not defined{near}", network.value);
+                let check = if source.bmc_address.is_some() { Check::UndefinedHarmless } else { Check::Undefined };
+                report(check, &network.origin, names(["outOfBand", "network"]), message);
+            }
             if oob.credentials.is_none() && !source.has_bmc_credentials {
                 report(incomplete, &type_.origin, here(), "there are no credentials for the BMC".into());
             }
-            if source.bmc_address.is_some() {
+            if source.bmc_address.is_some() || unknown.is_some() {
                 return;
             }
             let Some(network) = &oob.network else {

@@ -15,7 +15,7 @@ use crate::rollout::{Round, budget};
 /// What can be said without Nodes.
 pub(super) fn check_groups(site: &Site, findings: &mut Vec<Finding>) {
     let Some((rollout, source)) = site.rollout() else { return };
-    let spot = Spot { object: source.object.clone(), path: join(&source.base, "rollout") };
+    let spot = Spot::new(source, join(&source.base, "rollout"));
     budgets(rollout, &spot, findings);
     let mut numbers: HashMap<&str, usize> = HashMap::new();
     for (index, group) in rollout.groups.iter().enumerate() {
@@ -30,7 +30,8 @@ pub(super) fn check_groups(site: &Site, findings: &mut Vec<Finding>) {
         }
     }
     for (index, group) in rollout.groups.iter().enumerate() {
-        for (number, name) in group.after.iter().enumerate().filter(|(_, name)| !numbers.contains_key(name.as_str())) {
+        let is_known = |name: &str| numbers.contains_key(name) || site.has_broken_part("groups", name);
+        for (number, name) in group.after.iter().enumerate().filter(|(_, name)| !is_known(name)) {
             let known = rollout.groups.iter().map(|group| group.name.as_str());
             let near = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             let message = format!("group {} waits for `{name:.100}`, which is not defined{near}", group.name);
@@ -44,7 +45,7 @@ pub(super) fn check_groups(site: &Site, findings: &mut Vec<Finding>) {
     }
 }
 
-fn budgets(rollout: &Rollout, spot: &Spot, findings: &mut Vec<Finding>) {
+fn budgets(rollout: &Rollout, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     let mut check = |field: String, written: Option<&_>, least: usize| {
         // Of 100 Nodes, as whether it can be read and lets anything happen does not depend on their number.
         let Some(written) = written else { return };
@@ -86,17 +87,30 @@ fn circles(rollout: &Rollout, numbers: &HashMap<&str, usize>) -> Vec<usize> {
 }
 
 /// What depends on how many Nodes each group has.
-pub(in crate::design) fn check_members(site: &Site, members: &[usize], findings: &mut Vec<Finding>) {
+///
+/// `unknown` Nodes could not be compiled, and may belong to any group.
+pub(in crate::design) fn check_members(site: &Site, members: &[usize], unknown: usize, findings: &mut Vec<Finding>) {
     let Some((rollout, source)) = site.rollout() else { return };
-    let spot = Spot { object: source.object.clone(), path: join(&source.base, "rollout") };
+    // Which Node belongs where may depend on what is not there.
+    if site.lacks_parts() || site.is_unread("racks") {
+        return;
+    }
+    let spot = Spot::new(source, join(&source.base, "rollout"));
     for ((index, group), count) in rollout.groups.iter().enumerate().zip(members) {
         let wanted = group.min_ready.as_ref().and_then(|least| budget(least, *count, Round::Up)).unwrap_or(0);
-        if wanted > *count {
+        let field = format!("groups[{index}]");
+        if wanted > *count + unknown && !spot.is_unread(&field) {
             let message = format!("group {} has {count} Nodes, and is done when {wanted} are ready", group.name);
             findings.push(spot.find(Check::GroupUnreachable, &format!("groups[{index}].minReady"), message));
-        } else if *count == 0 {
+        } else if *count == 0 && unknown == 0 && !spot.is_unread("groups") {
             let message = format!("group {} takes no Node", group.name);
-            findings.push(spot.find(Check::GroupEmpty, &format!("groups[{index}]"), message));
+            let finding = spot.find(Check::GroupEmpty, &field, message);
+            // A name in its selector that nothing has is why.
+            let selector = format!("{}.selector", finding.path);
+            let is_told = |told: &Finding| told.object == finding.object && told.path.starts_with(&selector);
+            if !findings.iter().chain(&site.findings).any(is_told) {
+                findings.push(finding);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::design::locate::{Raw, names};
 use crate::design::model::{DiskModel, FilesystemModel, Origin, Sourced, StorageModel, Text, VolumeGroupModel};
 use crate::design::rules::Check;
 use crate::design::size::{self, Amount, Size};
+use crate::formats::compose::nearest;
 
 const ROOT: u64 = 20_000_000_000;
 const BOOT: u64 = 1_000_000_000;
@@ -15,14 +16,15 @@ const PERCENT: u64 = 99;
 /// Checks the storage of a host. `owner` is told of what is missing.
 pub(in crate::design) fn check(storage: &StorageModel, owner: &Origin, raws: &mut Vec<Raw>) {
     let defined = storage.volume_groups.iter().map(|group| &*group.name).collect();
-    let mut groups = Groups { defined, capacity: HashMap::new() };
+    let mut groups = Groups { defined, capacity: HashMap::new(), undefined: Vec::new() };
     let mut volumes: Vec<Volume<'_>> = Vec::new();
     for disk in &storage.disks {
         volumes.extend(self::disk(disk, &mut groups, raws));
     }
     for group in &storage.volume_groups {
-        volumes.extend(volume_group(group, &groups, raws));
+        volumes.extend(volume_group(group, &mut groups, raws));
     }
+    groups.tell_undefined(raws);
     mountpoints(&volumes, raws);
     boot(&volumes, owner, raws);
 }
@@ -32,14 +34,38 @@ struct Groups<'a> {
     defined: HashSet<&'a str>,
     /// Bytes that their physical volumes have; none where one of them does not say.
     capacity: HashMap<&'a str, Option<u64>>,
+    /// What disks and partitions belong to without it being defined, and where they say so.
+    undefined: Vec<(&'a Sourced<Text>, Vec<String>)>,
 }
 
 impl<'a> Groups<'a> {
-    fn add(&mut self, group: &'a Sourced<Text>, bytes: Option<u64>, path: Vec<String>, raws: &mut Vec<Raw>) {
+    fn add(&mut self, group: &'a Sourced<Text>, bytes: Option<u64>, path: Vec<String>) {
         let held = self.capacity.entry(&group.value).or_insert(Some(0));
         *held = held.zip(bytes).map(|(held, bytes)| held.saturating_add(bytes));
         if !self.defined.contains(&*group.value) {
-            let message = format!("volume group `{:.100}` is not defined", group.value);
+            self.undefined.push((group, path));
+        }
+    }
+
+    /// A volume group without a disk. If a disk belongs to one that is not defined, that is why.
+    fn without_disk(&mut self, group: &VolumeGroupModel, path: &[String], raws: &mut Vec<Raw>) {
+        let name = &group.name;
+        if self.undefined.is_empty() {
+            let message = format!("volume group {name} has no disk and no partition");
+            raws.push(Raw::new(Check::VolumeGroupWithoutDisk, group.origin.clone(), path.to_vec(), message));
+            return;
+        }
+        let (other, path) = self.undefined.remove(0);
+        let message =
+            format!("volume group `{:.100}` is not defined, and {name} has no disk and no partition", other.value);
+        raws.push(Raw::new(Check::VolumeGroupWithoutDisk, other.origin.clone(), path, message));
+    }
+
+    fn tell_undefined(self, raws: &mut Vec<Raw>) {
+        for (group, path) in self.undefined {
+            let near = nearest(&group.value, self.defined.iter().copied());
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let message = format!("volume group `{:.100}` is not defined{near}", group.value);
             raws.push(Raw::new(Check::VolumeGroupUndefined, group.origin.clone(), path, message));
         }
     }
@@ -53,7 +79,7 @@ fn disk<'a>(disk: &'a DiskModel, groups: &mut Groups<'a>, raws: &mut Vec<Raw>) -
         raws.push(Raw::new(Check::DiskUse, disk.origin.clone(), path.clone(), message));
     }
     if let Some(group) = &disk.volume_group {
-        groups.add(group, None, extended(&path, &["volumeGroup"]), raws);
+        groups.add(group, None, extended(&path, &["volumeGroup"]));
     }
     let mut volumes = Vec::with_capacity(disk.partitions.len());
     for partition in &disk.partitions {
@@ -67,7 +93,7 @@ fn disk<'a>(disk: &'a DiskModel, groups: &mut Groups<'a>, raws: &mut Vec<Raw>) -
         if let Some(group) = &partition.volume_group {
             let path = extended(&volume.path, &["volumeGroup"]);
             let bytes = volume.parsed.filter(|size| !size.takes_rest).and_then(Size::minimum);
-            groups.add(group, bytes, path.clone(), raws);
+            groups.add(group, bytes, path.clone());
             if partition.filesystem.is_some() {
                 let message = format!("partition {} has both a file system and a volume group", partition.name);
                 raws.push(Raw::new(Check::PartitionUse, group.origin.clone(), path, message));
@@ -79,12 +105,11 @@ fn disk<'a>(disk: &'a DiskModel, groups: &mut Groups<'a>, raws: &mut Vec<Raw>) -
     volumes
 }
 
-fn volume_group<'a>(group: &'a VolumeGroupModel, groups: &Groups<'_>, raws: &mut Vec<Raw>) -> Vec<Volume<'a>> {
+fn volume_group<'a>(group: &'a VolumeGroupModel, groups: &mut Groups<'_>, raws: &mut Vec<Raw>) -> Vec<Volume<'a>> {
     let path = names(["storage", "volumeGroups", &group.name]);
-    let capacity = groups.capacity.get(&*group.name);
+    let capacity = groups.capacity.get(&*group.name).copied();
     if capacity.is_none() {
-        let message = format!("volume group {} has no disk and no partition", group.name);
-        raws.push(Raw::new(Check::VolumeGroupWithoutDisk, group.origin.clone(), path.clone(), message));
+        groups.without_disk(group, &path, raws);
     }
     let mut volumes = Vec::with_capacity(group.logical_volumes.len());
     for volume in &group.logical_volumes {
@@ -98,7 +123,7 @@ fn volume_group<'a>(group: &'a VolumeGroupModel, groups: &Groups<'_>, raws: &mut
     }
     sizes(&volumes, &format!("volume group {}", group.name), raws);
     let wanted = volumes.iter().filter_map(|volume| volume.parsed?.minimum()).fold(0, u64::saturating_add);
-    if let Some(held) = capacity.copied().flatten().filter(|held| wanted > *held) {
+    if let Some(held) = capacity.flatten().filter(|held| wanted > *held) {
         let name = &group.name;
         let message = format!("the volumes of volume group {name} want {wanted} bytes, and its partitions have {held}");
         raws.push(Raw::new(Check::SizeImpossible, group.origin.clone(), path, message));
@@ -115,6 +140,7 @@ struct Volume<'a> {
     filesystem: Option<&'a FilesystemModel>,
     origin: &'a Origin,
     parsed: Option<Size>,
+    is_logical: bool,
 }
 
 impl<'a> Volume<'a> {
@@ -125,7 +151,8 @@ impl<'a> Volume<'a> {
         origin: &'a Origin,
         raws: &mut Vec<Raw>,
     ) -> Self {
-        let mut volume = Self { name, path, size, filesystem, origin, parsed: None };
+        let is_logical = path.get(1).is_some_and(|list| list == "volumeGroups");
+        let mut volume = Self { name, path, size, filesystem, origin, parsed: None, is_logical };
         volume.parsed = volume.parse(raws);
         volume
     }
@@ -134,7 +161,7 @@ impl<'a> Volume<'a> {
         let name = self.name;
         let Some(text) = self.size else {
             let message = format!("{name} has no size");
-            raws.push(Raw::new(Check::SizeUnreadable, self.origin.clone(), self.path.clone(), message));
+            raws.push(Raw::new(Check::SizeMissing, self.origin.clone(), self.path.clone(), message));
             return None;
         };
         let (size, rest) = match size::parse(&text.value) {
@@ -207,10 +234,14 @@ fn mountpoints(volumes: &[Volume<'_>], raws: &mut Vec<Raw>) {
     }
 }
 
-/// drydock goes by the name alone; where nothing has the name, the mountpoint tells.
+/// drydock goes by the names of partitions alone; where none has the name, a logical volume may have it, and where nothing
+/// has it, the mountpoint tells.
 fn boot(volumes: &[Volume<'_>], owner: &Origin, raws: &mut Vec<Raw>) {
     let of = |name: &str, path: &str| -> Vec<&Volume<'_>> {
-        let named: Vec<_> = volumes.iter().filter(|volume| volume.name == name).collect();
+        let mut named: Vec<_> = volumes.iter().filter(|volume| volume.name == name).collect();
+        if named.iter().any(|volume| !volume.is_logical) {
+            named.retain(|volume| !volume.is_logical);
+        }
         let is_mounted = |volume: &&Volume<'_>| volume.mountpoint().is_some_and(|at| *at.value == *path);
         if named.is_empty() { volumes.iter().filter(is_mounted).collect() } else { named }
     };
