@@ -61,7 +61,7 @@ impl Client {
         // A command may carry a password.
         let mut data = Zeroizing::new(Vec::new());
         command.encode(&mut data);
-        read(command, &self.request(&request_of(command, &data)).await?)
+        read(command, Step::Command(C::NAME), &self.request(&request_of(command, &data)).await?)
     }
 
     /// Gives any command. Completion codes are in the answer; [`CompletionCode::NODE_BUSY`] and its like are waited out
@@ -91,7 +91,8 @@ impl Client {
     pub async fn run_outside<C: Command>(&self, command: &C) -> Result<C::Output, Error> {
         let mut data = Vec::new();
         command.encode(&mut data);
-        read(command, &self.lock().await.request_outside(&request_of(command, &data)).await?)
+        let answer = self.lock().await.request_outside(&request_of(command, &data)).await?;
+        read(command, Step::Outside(C::NAME), &answer)
     }
 
     /// Opens the session, if there is none, and returns its cipher suite.
@@ -105,6 +106,11 @@ impl Client {
     /// The cipher suite of the session, if one is open.
     pub async fn suite(&self) -> Option<CipherSuite> {
         self.lock().await.suite()
+    }
+
+    /// How long the BMC's answers took lately; nothing before the first.
+    pub async fn pace(&self) -> Duration {
+        self.lock().await.pace()
     }
 
     /// Closes the session and waits a moment for the BMC to say so. The next command opens a new one.
@@ -130,8 +136,7 @@ fn request_of<'a, C: Command>(command: &C, data: &'a [u8]) -> Request<'a> {
     Request { name: C::NAME, netfn: C::NETFN, lun: command.lun(), command: C::COMMAND, data, delivery: C::DELIVERY }
 }
 
-fn read<C: Command>(command: &C, answer: &Answer) -> Result<C::Output, Error> {
-    let step = Step::Command(C::NAME);
+fn read<C: Command>(command: &C, step: Step, answer: &Answer) -> Result<C::Output, Error> {
     match answer.completion {
         CompletionCode::OK => command.decode(&answer.data).map_err(|source| Error::Malformed { step, source }),
         code => Err(Error::Completion { step, code, explanation: C::explain(code) }),

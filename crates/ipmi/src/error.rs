@@ -22,8 +22,10 @@ pub enum Step {
     CipherSuites,
     /// Set Session Privilege Level, the last step of the set-up (§22.18).
     SetPrivilege,
-    /// A command, by its name in the specification.
+    /// A command in the session, by its name in the specification.
     Command(&'static str),
+    /// A command outside any session, by its name in the specification.
+    Outside(&'static str),
 }
 
 impl fmt::Display for Step {
@@ -34,7 +36,7 @@ impl fmt::Display for Step {
             Self::Rakp4 => "RAKP 4",
             Self::CipherSuites => "Get Channel Cipher Suites",
             Self::SetPrivilege => "Set Session Privilege Level",
-            Self::Command(name) => name,
+            Self::Command(name) | Self::Outside(name) => name,
         })
     }
 }
@@ -192,7 +194,12 @@ impl Error {
         }
     }
 
-    /// True where nothing was heard of the BMC.
+    /// True where nothing at all was heard of the BMC: not even the first step of a set-up was answered.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::NoAnswer { step: Step::OpenSession | Step::Outside(_), .. })
+    }
+
+    /// True where there was no answer, or nothing could be sent.
     pub fn is_no_answer(&self) -> bool {
         matches!(self, Self::NoAnswer { .. } | Self::Socket { .. })
     }

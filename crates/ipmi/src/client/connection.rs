@@ -113,6 +113,10 @@ impl Connection {
         self.session.is_open().then(|| self.session.suite()).flatten()
     }
 
+    pub(super) fn pace(&self) -> Duration {
+        self.session.pace()
+    }
+
     /// When the session will have been idle for too long; `None`: there is none.
     pub(super) fn idle_at(&self) -> Option<Instant> {
         self.answered.filter(|_| self.session.is_open()).map(|answered| answered + IDLE)

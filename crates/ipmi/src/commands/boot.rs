@@ -1,5 +1,7 @@
 //! From where the machine boots next: Set and Get System Boot Options (§28.12, §28.13) with their valid-bit handshake.
 
+use std::time::Duration;
+
 use super::Command;
 use crate::client::Client;
 use crate::error::{Error, Step};
@@ -177,6 +179,9 @@ impl Command for SetBootOption<'_> {
     }
 }
 
+/// Pauses while another party sets options; it takes a moment.
+const TAKEN_PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+
 impl Client {
     /// The boot flags.
     pub async fn boot_flags(&self) -> Result<BootFlags, Error> {
@@ -189,7 +194,7 @@ impl Client {
     /// cleared, so that the firmware takes the flags for new. What a BMC does not have of this handshake is left out;
     /// many do not have it.
     pub async fn set_boot_flags(&self, flags: BootFlags) -> Result<(), Error> {
-        let locked = self.optional(SET_IN_PROGRESS, &[0x01]).await?;
+        let locked = self.begin_to_set().await?;
         let result = self.write_flags(flags).await;
         if locked {
             // 2: commit; where the BMC has no roll-back it is the same as 0.
@@ -203,6 +208,19 @@ impl Client {
             return Ok(());
         }
         result
+    }
+
+    /// Says that options are being set; false: the BMC has no such flag. Another party that says so is waited for. One that died
+    /// over it never ends it, and the flag protects nothing (§28.13, parameter 0), so then it is taken over.
+    async fn begin_to_set(&self) -> Result<bool, Error> {
+        for pause in TAKEN_PAUSES {
+            match self.optional(SET_IN_PROGRESS, &[0x01]).await {
+                Err(Error::Completion { code, .. }) if code.0 == 0x81 => tokio::time::sleep(pause).await,
+                answer => return answer,
+            }
+        }
+        self.optional(SET_IN_PROGRESS, &[0x00]).await?;
+        self.optional(SET_IN_PROGRESS, &[0x01]).await
     }
 
     async fn write_flags(&self, flags: BootFlags) -> Result<(), Error> {

@@ -21,7 +21,7 @@ mod patience;
 mod setup;
 mod window;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use patience::{Due, Tries};
 use window::Window;
@@ -52,6 +52,9 @@ pub struct Config {
     pub minimum_suite: CipherSuite,
     /// How often and how long an answer is waited for.
     pub patience: Patience,
+    /// How long the BMC's answers took lately, if that is known; from then on they tell themselves. A slow BMC is waited for
+    /// longer, and not asked again before it can have answered.
+    pub pace: Duration,
 }
 
 impl Config {
@@ -63,6 +66,7 @@ impl Config {
             name_only_lookup: true,
             minimum_suite: CipherSuite::Suite3,
             patience: Patience::default(),
+            pace: Duration::ZERO,
         }
     }
 }
@@ -132,6 +136,8 @@ pub struct Session {
     suites: Vec<u8>,
     tag: u8,
     rq_seq: u8,
+    /// How long the BMC's answers took lately.
+    pace: Duration,
 }
 
 /// How far the session has come.
@@ -191,7 +197,8 @@ impl Awaited {
             Self::Message { purpose, .. } => match purpose {
                 Purpose::VerifySuite { .. } => Step::CipherSuites,
                 Purpose::SetPrivilege => Step::SetPrivilege,
-                Purpose::Command { name } | Purpose::Outside { name } => Step::Command(name),
+                Purpose::Command { name } => Step::Command(name),
+                Purpose::Outside { name } => Step::Outside(name),
                 Purpose::Close => Step::Command(CLOSE_SESSION.name),
             },
         }
@@ -212,6 +219,7 @@ impl Session {
     /// A session that is not open yet.
     pub fn new(config: Config, random: Random) -> Self {
         Self {
+            pace: config.pace,
             config,
             random,
             stage: Stage::Closed,
@@ -241,6 +249,11 @@ impl Session {
         self.live().map(|live| live.guid)
     }
 
+    /// How long the BMC's answers took lately.
+    pub fn pace(&self) -> Duration {
+        self.pace
+    }
+
     /// The datagram that is to be sent now, once.
     pub fn outgoing(&mut self) -> Option<&[u8]> {
         std::mem::take(&mut self.unsent).then_some(&self.datagram)
@@ -263,6 +276,7 @@ impl Session {
         if !self.is_open() {
             return Err(Error::NotOpen);
         }
+        let patience = patience.at_pace(self.pace);
         let patience = match request.delivery {
             Delivery::Repeated => patience,
             Delivery::Once => Patience { tries: 1, ..patience },
@@ -273,8 +287,7 @@ impl Session {
     /// Sends a command outside any session, such as Get Channel Authentication Capabilities (§22.13). The answer proves
     /// nothing: anybody can send it.
     pub fn request_outside(&mut self, now: Instant, request: &Request<'_>) -> Result<Progress, Error> {
-        let patience = self.config.patience;
-        self.command(now, request, Purpose::Outside { name: request.name }, patience)
+        self.command(now, request, Purpose::Outside { name: request.name }, self.patience())
     }
 
     /// Begins Close Session. Without an open session it is closed already.
@@ -314,7 +327,7 @@ impl Session {
 
     /// Takes in a datagram that came from the BMC's address.
     pub fn receive(&mut self, now: Instant, datagram: &[u8]) -> Result<Progress, Error> {
-        let Some(awaited) = self.pending.as_ref().map(|pending| pending.awaited) else { return Ok(Progress::Waiting) };
+        let Some(&Pending { awaited, tries }) = self.pending.as_ref() else { return Ok(Progress::Waiting) };
         let result = match (Datagram::decode(datagram), awaited) {
             (Ok(Datagram::Protected(packet)), Awaited::Message { .. }) => self.on_packet(now, &packet, awaited),
             (Ok(Datagram::V15(packet)), Awaited::Message { purpose: Purpose::Outside { .. }, .. }) => {
@@ -323,6 +336,9 @@ impl Session {
             (Ok(Datagram::Plain(payload)), _) if payload.session == 0 => self.on_setup(now, &payload, awaited),
             _ => Ok(Progress::Waiting),
         };
+        if self.pending.as_ref().is_none_or(|pending| pending.tries.begun() != tries.begun()) {
+            self.pace = tries.pace(now, self.pace);
+        }
         self.settle(result)
     }
 
@@ -379,6 +395,11 @@ impl Session {
             pending.tries.made(now, jitter);
         }
         Ok(Progress::Waiting)
+    }
+
+    /// For the set-up, and for what needs none.
+    fn patience(&self) -> Patience {
+        self.config.patience.at_pace(self.pace)
     }
 
     /// Starts to wait for an answer to what has just been written to `datagram`.

@@ -27,11 +27,20 @@ impl Patience {
         Self { tries: self.tries.min(3), deadline: self.deadline.min(self.first * 5), ..self }
     }
 
+    /// For a BMC whose answers took so long lately. It is not asked again before it can have answered: what takes it ten seconds
+    /// would take it ten more for each copy. What was asked too often before it was known may have to be answered first.
+    pub(crate) fn at_pace(self, pace: Duration) -> Self {
+        Self { first: self.first.max(pace * 3 / 2), deadline: self.deadline.max((pace * 5).min(LONGEST)), ..self }
+    }
+
     /// For Close Session: the BMC drops the session by itself after 60 s (§6.12.15).
     pub(crate) fn for_close(self) -> Self {
         Self { tries: self.tries.min(2), deadline: self.deadline.min(self.first * 2), ..self }
     }
 }
+
+/// The longest wait for one answer, however slow the BMC is known to be.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// The tries of one exchange.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +93,16 @@ impl Tries {
         }
     }
 
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// How long answers take, now that one came: of what was sent again nobody knows to which of the tries it is the answer, so
+    /// that then it is no shorter than it was thought.
+    pub(super) fn pace(&self, now: Instant, before: Duration) -> Duration {
+        self.waited(now).max(if self.made > 1 { before } else { before / 2 })
+    }
+
     pub(super) fn wake_at(&self) -> Instant {
         self.wake_at
     }
@@ -126,6 +145,26 @@ mod tests {
             let last = sent[3] - start;
             assert!(last >= Duration::from_millis(5250) && last <= Duration::from_millis(8750), "{last:?}");
         }
+    }
+
+    #[test]
+    fn a_slow_bmc_is_asked_less_often_and_waited_for_longer() {
+        let slow = Patience::default().for_reuse().at_pace(Duration::from_secs(10));
+        assert_eq!((slow.first, slow.deadline), (Duration::from_secs(15), Duration::from_secs(50)));
+        let known = Patience::default().at_pace(Duration::from_millis(20));
+        assert_eq!(known, Patience::default());
+        let of_ages = Patience::default().at_pace(Duration::from_mins(5));
+        assert_eq!(of_ages.deadline, LONGEST);
+    }
+
+    #[test]
+    fn the_pace_goes_down_by_halves_and_not_at_all_on_an_answer_to_one_of_several_tries() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut tries = Tries::begin(Patience::default(), start, 0);
+        assert_eq!(tries.pace(start + second, Duration::ZERO), second);
+        assert_eq!(tries.pace(start + second, 8 * second), 4 * second);
+        tries.made(start + second, 0);
+        assert_eq!(tries.pace(start + second * 2, 8 * second), 8 * second);
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Session {
         request.encode(&mut payload);
         self.stage = Stage::Proposing(Proposal { suite, console_session, restarts });
         self.write_setup(PayloadType::OpenSessionRequest, &payload);
-        self.await_answer(now, Awaited::OpenSession { tag }, self.config.patience)
+        self.await_answer(now, Awaited::OpenSession { tag }, self.patience())
     }
 
     /// A payload in clear, outside a session. What is not the awaited step's, or is not of this set-up, is ignored.
@@ -118,7 +118,7 @@ impl Session {
         };
         self.stage = Stage::Exchanging(Box::new(exchanging));
         self.send_rakp1()?;
-        self.await_answer(now, Awaited::Rakp2 { tag: self.tag }, self.config.patience)
+        self.await_answer(now, Awaited::Rakp2 { tag: self.tag }, self.patience())
     }
 
     /// The only way to suite 3: the BMC says that it does not have 17. Since anybody can say so in its name,
@@ -197,7 +197,7 @@ impl Session {
         let proof = exchange.rakp3_code(password);
         self.write_rakp3(exchange.bmc_session, Ok(proof.as_bytes()));
         self.stage = Stage::Proving(Box::new(exchange), Box::new(live), restarts);
-        self.await_answer(now, Awaited::Rakp4 { tag: self.tag }, self.config.patience)
+        self.await_answer(now, Awaited::Rakp4 { tag: self.tag }, self.patience())
     }
 
     fn write_rakp3(&mut self, bmc_session: u32, result: Result<&[u8], RakpStatus>) {
@@ -261,7 +261,7 @@ impl Session {
             data: &channel::cipher_suites_request(index),
             delivery: Delivery::Repeated,
         };
-        self.command(now, &request, Purpose::VerifySuite { index }, self.config.patience)
+        self.command(now, &request, Purpose::VerifySuite { index }, self.patience())
     }
 
     pub(super) fn on_suites(&mut self, now: Instant, index: u8, answer: &Answer) -> Result<Progress, Error> {
@@ -292,7 +292,7 @@ impl Session {
             data: &[self.config.privilege.number()],
             delivery: Delivery::Repeated,
         };
-        self.command(now, &request, Purpose::SetPrivilege, self.config.patience)
+        self.command(now, &request, Purpose::SetPrivilege, self.patience())
     }
 
     pub(super) fn on_privilege(&mut self, answer: &Answer) -> Result<Progress, Error> {
