@@ -474,6 +474,9 @@ pub struct NodeStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BmcStatus {
+    /// Where it is, if the Node's Design tells it and not `spec.bmc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// Who made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,
@@ -531,6 +534,9 @@ pub struct LoginStatus {
     /// How often they were tried without being taken; counted before each try. 0: they were taken.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tries: u8,
+    /// So many of these tries the BMC is known to have refused; of the others nobody knows, as Slipway was stopped meanwhile.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refusals: u8,
     /// The BMC refused them while `rotate` names others, which are tried instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,

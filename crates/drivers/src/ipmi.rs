@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -28,20 +29,16 @@ use slipway_plan::node::bmc::{
 use tokio::sync::Mutex;
 
 use crate::DriverError;
-use crate::bmc::{Bmc, CommandError, Login, Password, reasons};
+use crate::bmc::{Bmc, CommandError, Login, Password, WHOLE_CALL, reasons};
 use crate::reason::Reason;
 
-/// Deadline of a look or a command.
-const LOOK: Duration = Duration::from_secs(30);
-/// Deadline of what takes several commands: there are BMCs that take 10 s for each. A login takes four or five.
-const LONG: Duration = Duration::from_mins(1);
 /// Longest text of a BMC that goes on, in characters.
 const MAX_TEXT: usize = 128;
 /// The id by which Get SEL Entry gives the newest one (IPMI 2.0 §31.5).
 const NEWEST: u16 = 0xffff;
 /// So many of the newest entries are looked through for one of power or of a start.
 const POWER_EVENTS: u16 = 8;
-/// A BMC that takes longer for a command is spared what is not needed.
+/// A BMC that takes longer for a command is spared what is not needed and takes dozens of them: sensors and FRU.
 const SLOW: Duration = Duration::from_secs(2);
 /// Types of sensors whose events tell of power or of a start (IPMI 2.0 Table 42-3): power unit, system event, system boot, boot error,
 /// operating system boot and stop, ACPI power state.
@@ -49,7 +46,10 @@ const OF_POWER: [u8; 7] = [0x09, 0x12, 0x1d, 0x1e, 0x1f, 0x20, 0x22];
 
 /// A BMC that speaks IPMI.
 pub struct Ipmi {
-    client: Client,
+    host: String,
+    port: u16,
+    config: Config,
+    client: std::sync::Mutex<Client>,
     /// Where it is, for messages.
     at: String,
     username: String,
@@ -66,9 +66,9 @@ type SelMark = (u16, u32);
 pub async fn reach(host: &str, port: u16) -> Result<(), DriverError> {
     let at = location(host, port);
     let nobody = Credentials::new("", "").map_err(|error| reasons::FAILED.error(error.to_string()))?;
-    let client = Client::new(resolve(host, port).await?, Config::new(nobody));
+    let client = Client::new(resolve(host, port, None).await?, Config::new(nobody));
     let ask = GetChannelAuthenticationCapabilities { privilege: Privilege::Administrator };
-    let capabilities = within(LOOK, &at, client.run_outside(&ask)).await?;
+    let capabilities = within(&at, &client, client.run_outside(&ask)).await?;
     if capabilities.rmcp_plus {
         return Ok(());
     }
@@ -77,8 +77,14 @@ pub async fn reach(host: &str, port: u16) -> Result<(), DriverError> {
 }
 
 impl Ipmi {
-    /// Logs in, once. `minimum_suite` is 3 or 17.
-    pub async fn connect(host: &str, port: u16, minimum_suite: u8, login: &Login) -> Result<Self, DriverError> {
+    /// Logs in, once. `minimum_suite` is 3 or 17, `pace` how long an answer took lately.
+    pub async fn connect(
+        host: &str,
+        port: u16,
+        minimum_suite: u8,
+        login: &Login,
+        pace: Duration,
+    ) -> Result<Self, DriverError> {
         let at = location(host, port);
         let invalid = |error: &dyn Display| reasons::REFUSED.error(format!("{at}: {error}"));
         let mut credentials =
@@ -89,14 +95,47 @@ impl Ipmi {
         let mut config = Config::new(credentials);
         config.minimum_suite =
             CipherSuite::from_id(minimum_suite).ok_or_else(|| invalid(&"the lowest cipher suite is 3 or 17"))?;
-        let client = Client::new(resolve(host, port).await?, config);
-        within(LONG, &at, client.open()).await?;
-        Ok(Self { client, at, username: login.username.clone(), sensors: Mutex::default(), log: Mutex::default() })
+        config.pace = pace;
+        let client = Client::new(resolve(host, port, None).await?, config.clone());
+        within(&at, &client, client.open()).await?;
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            config,
+            client: std::sync::Mutex::new(client),
+            at,
+            username: login.username.clone(),
+            sensors: Mutex::default(),
+            log: Mutex::default(),
+        })
+    }
+
+    fn client(&self) -> Client {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Before a session is opened: its name may lead elsewhere by now, and what is at the old address may be another machine.
+    async fn find(&self) -> Result<(), DriverError> {
+        let client = self.client();
+        if client.suite().await.is_some() {
+            return Ok(());
+        }
+        let address = resolve(&self.host, self.port, Some(client.address())).await?;
+        if address != client.address() {
+            let config = Config { pace: client.pace().await, ..self.config.clone() };
+            *self.client.lock().unwrap_or_else(PoisonError::into_inner) = Client::new(address, config);
+        }
+        Ok(())
+    }
+
+    async fn within<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, DriverError> {
+        self.find().await?;
+        within(&self.at, &self.client(), call).await
     }
 
     async fn look(&self, look: Look) -> Result<BmcObserved, Error> {
-        let status = self.client.run(&GetChassisStatus).await?;
-        let boot = match self.client.boot_flags().await {
+        let status = self.client().run(&GetChassisStatus).await?;
+        let boot = match self.client().boot_flags().await {
             Ok(flags) => boot_of(flags),
             Err(Error::Completion { .. } | Error::Malformed { .. }) => Boot::Unknown,
             Err(error) => return Err(error),
@@ -105,7 +144,7 @@ impl Ipmi {
             Look::Brief => Evidence::default(),
             Look::Evidence => self.evidence(&status).await?,
         };
-        let suite = self.client.suite().await.map_or(0, CipherSuite::id);
+        let suite = self.client().suite().await.map_or(0, CipherSuite::id);
         Ok(BmcObserved {
             power: if status.power_on { PowerState::On } else { PowerState::Off },
             boot,
@@ -117,8 +156,8 @@ impl Ipmi {
     }
 
     async fn evidence(&self, status: &ChassisStatus) -> Result<Evidence, Error> {
-        let cause = answered(self.client.run(&GetSystemRestartCause).await)?;
-        let count = answered(self.client.run(&GetPohCounter).await)?.filter(|count| count.minutes_per_count > 0);
+        let cause = answered(self.client().run(&GetSystemRestartCause).await)?;
+        let count = answered(self.client().run(&GetPohCounter).await)?.filter(|count| count.minutes_per_count > 0);
         Ok(Evidence {
             last_restart: None,
             restart_cause: cause.map(|cause| cause.to_string()),
@@ -133,7 +172,7 @@ impl Ipmi {
     /// temperatures say, tell nothing of a restart.
     async fn newest_power_event(&self) -> Result<Option<String>, Error> {
         let began = Instant::now();
-        let mut entry = match self.client.run(&GetSelEntry { id: NEWEST }).await {
+        let mut entry = match self.client().run(&GetSelEntry { id: NEWEST }).await {
             Ok((_, entry)) => entry,
             Err(Error::Completion { code: CompletionCode::NOT_PRESENT, .. }) => return Ok(Some(NO_EVENT.into())),
             Err(Error::Completion { .. } | Error::Malformed { .. }) => return Ok(None),
@@ -155,7 +194,7 @@ impl Ipmi {
             if began.elapsed() > SLOW {
                 break;
             }
-            match answered(self.client.run(&GetSelEntry { id }).await)? {
+            match answered(self.client().run(&GetSelEntry { id }).await)? {
                 Some((_, next)) => entry = next,
                 None => break,
             }
@@ -168,27 +207,29 @@ impl Ipmi {
 
     async fn sensors(&self) -> Result<Vec<sensor::Sensor>, Error> {
         let mut known = self.sensors.lock().await;
-        let now = self.client.run(&GetSdrRepositoryInfo).await?;
+        let now = self.client().run(&GetSdrRepositoryInfo).await?;
         if known.as_ref().is_none_or(|(then, _)| *then != now) {
-            *known = Some((now, self.client.sdr().await?));
+            *known = Some((now, self.client().sdr().await?));
         }
         let records = known.as_ref().map_or(&[][..], |(_, records)| records);
-        self.client.read_sensors(records).await
+        self.client().read_sensors(records).await
     }
 
     async fn health_now(&self) -> Result<Health, Error> {
-        let (level, fault) = chassis_health(&self.client.run(&GetChassisStatus).await?);
+        let (level, fault) = chassis_health(&self.client().run(&GetChassisStatus).await?);
         let chassis = fault.map(|fault| Sensor { name: "Chassis".into(), level, reading: Some(fault.into()) });
-        let sensors = answered(self.sensors().await)?.unwrap_or_default();
+        let sensors = if self.is_slow().await { None } else { answered(self.sensors().await)? };
+        let sensors = sensors.unwrap_or_default();
         let worst = sensors.iter().filter_map(sensor_health).chain(chassis).max_by_key(|sensor| sensor.level);
         let level = worst.as_ref().map_or(HealthLevel::Ok, |sensor| sensor.level);
         Ok(Health { level, worst: worst.filter(|sensor| sensor.level > HealthLevel::Ok) })
     }
 
     async fn identify(&self) -> Result<(Identity, DeviceId), Error> {
-        let device = self.client.run(&GetDeviceId).await?;
-        let guid = answered(self.client.run(&GetSystemGuid).await)?;
-        let fru = answered(self.client.fru(0).await)?.unwrap_or_default();
+        let device = self.client().run(&GetDeviceId).await?;
+        let guid = answered(self.client().run(&GetSystemGuid).await)?;
+        let fru = if self.is_slow().await { None } else { answered(self.client().fru(0).await)? };
+        let fru = fru.unwrap_or_default();
         let identity = Identity {
             vendor: vendor(&fru).or_else(|| device.manufacturer_name().map(str::to_owned)),
             model: model(&fru),
@@ -197,6 +238,10 @@ impl Ipmi {
             uuid: guid.map(|guid| guid.to_string()),
         };
         Ok((identity, device))
+    }
+
+    async fn is_slow(&self) -> bool {
+        self.client().pace().await > SLOW
     }
 
     async fn carry_out(&self, command: &Command) -> Result<(), CommandError> {
@@ -216,7 +261,7 @@ impl Ipmi {
             Command::ClearBoot => {
                 let none =
                     BootFlags { valid: false, persistent: false, uefi: false, device: boot::BootDevice::Default };
-                return self.commanded(self.client.set_boot_flags(none).await);
+                return self.commanded(self.client().set_boot_flags(none).await);
             }
             Command::GracefulRestart => {
                 return unsupported("IPMI has no graceful restart: shut down, then power on");
@@ -224,28 +269,28 @@ impl Ipmi {
             Command::InsertMedia { .. } | Command::EjectMedia => return unsupported("IPMI has no virtual media"),
             Command::SetPassword { .. } => return unsupported("a password is set by its own call"),
         };
-        self.commanded(self.client.run(&control).await)
+        self.commanded(self.client().run(&control).await)
     }
 
     async fn set_boot(&self, device: boot::BootDevice, wanted: BootOverride) -> Result<(), Error> {
         let uefi = match wanted.mode {
             Some(mode) => mode == BootMode::Uefi,
             // As it is.
-            None => answered(self.client.boot_flags().await)?.is_some_and(|flags| flags.uefi),
+            None => answered(self.client().boot_flags().await)?.is_some_and(|flags| flags.uefi),
         };
         let persistent = wanted.persistence == Persistence::Persistent;
-        self.client.set_boot_flags(BootFlags { valid: true, persistent, uefi, device }).await
+        self.client().set_boot_flags(BootFlags { valid: true, persistent, uefi, device }).await
     }
 
     async fn change_password(&self, new: &Password) -> Result<(), CommandError> {
         let refused =
             |reason: Reason, why: &dyn Display| CommandError::refused(reason.error(format!("{}: {why}", self.at)));
         let new = slipway_ipmi::Password::new(new.expose()).map_err(|error| refused(reasons::REFUSED, &error))?;
-        let users = self.client.users().await.map_err(|error| CommandError::refused(self.error(&error)))?;
+        let users = self.client().users().await.map_err(|error| CommandError::refused(self.error(&error)))?;
         let Some(user) = users.iter().find(|user| user.name == self.username) else {
             return Err(refused(reasons::REFUSED, &format!("no user {} in the list of users", self.username)));
         };
-        self.commanded(self.client.set_password(user.id, new).await)
+        self.commanded(self.client().set_password(user.id, new).await)
     }
 
     fn commanded(&self, result: Result<(), Error>) -> Result<(), CommandError> {
@@ -263,21 +308,21 @@ impl Ipmi {
 #[async_trait]
 impl Bmc for Ipmi {
     async fn observe(&self, look: Look) -> Result<BmcObserved, DriverError> {
-        let deadline = if look == Look::Evidence { LONG } else { LOOK };
-        within(deadline, &self.at, self.look(look)).await
+        self.within(self.look(look)).await
     }
 
     async fn execute(&self, command: &Command) -> Result<(), CommandError> {
         // The client has a deadline for each exchange; an outer one would hide whether the command was sent.
+        self.find().await.map_err(CommandError::refused)?;
         self.carry_out(command).await
     }
 
     async fn identity(&self) -> Result<Identity, DriverError> {
-        within(LONG, &self.at, self.identify()).await.map(|(identity, _)| identity)
+        self.within(self.identify()).await.map(|(identity, _)| identity)
     }
 
     async fn inventory(&self) -> Result<NodeInventorySpec, DriverError> {
-        let (identity, device) = within(LONG, &self.at, self.identify()).await?;
+        let (identity, device) = self.within(self.identify()).await?;
         Ok(NodeInventorySpec {
             vendor: identity.vendor,
             model: identity.model,
@@ -289,42 +334,46 @@ impl Bmc for Ipmi {
     }
 
     async fn health(&self) -> Result<Health, DriverError> {
-        within(LONG, &self.at, self.health_now()).await
+        self.within(self.health_now()).await
     }
 
     async fn sel(&self, most: usize) -> Result<Vec<SelEntry>, DriverError> {
-        let entries = within(LONG, &self.at, self.client.newest_sel(most)).await?;
+        let entries = self.within(async { self.client().newest_sel(most).await }).await?;
         Ok(entries.iter().rev().map(sel_entry).collect())
     }
 
     async fn set_password(&self, new: &Password) -> Result<(), CommandError> {
+        self.find().await.map_err(CommandError::refused)?;
         self.change_password(new).await
     }
 
     async fn close(&self) {
-        self.client.close().await;
+        self.client().close().await;
     }
 }
 
-async fn resolve(host: &str, port: u16) -> Result<SocketAddr, DriverError> {
+/// The address of a name; the one that was used before, if it still is one of several.
+async fn resolve(host: &str, port: u16, before: Option<SocketAddr>) -> Result<SocketAddr, DriverError> {
     let unknown = |why: String| reasons::NAME_NOT_FOUND.error(format!("cannot find the BMC {host}: {why}"));
-    let mut addresses = tokio::net::lookup_host((host, port)).await.map_err(|error| unknown(error.to_string()))?;
-    addresses.next().ok_or_else(|| unknown("the name has no address".into()))
+    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| unknown(error.to_string()))?;
+    let addresses: Vec<_> = found.collect();
+    let same = before.filter(|before| addresses.contains(before));
+    same.or_else(|| addresses.first().copied()).ok_or_else(|| unknown("the name has no address".into()))
 }
 
 fn location(host: &str, port: u16) -> String {
     if host.contains(':') { format!("ipmi://[{host}]:{port}") } else { format!("ipmi://{host}:{port}") }
 }
 
-/// With a deadline over all of it, and errors in the words of the house.
-async fn within<T>(
-    deadline: Duration,
-    at: &str,
-    call: impl Future<Output = Result<T, Error>>,
-) -> Result<T, DriverError> {
-    match tokio::time::timeout(deadline, call).await {
+/// With a deadline over all of it, and errors in the words of the house. The client has one for each answer.
+async fn within<T>(at: &str, client: &Client, call: impl Future<Output = Result<T, Error>>) -> Result<T, DriverError> {
+    match tokio::time::timeout(WHOLE_CALL, call).await {
         Ok(result) => result.map_err(|error| driver_error(at, &error)),
-        Err(_) => Err(reasons::TIMED_OUT.error(format!("{at}: not done within {} s", deadline.as_secs()))),
+        Err(_) => {
+            let (whole, pace) = (WHOLE_CALL.as_secs(), client.pace().await.as_secs());
+            Err(reasons::SLOW
+                .error(format!("{at} is slow: it is not done within {whole} s; its last answers took {pace} s each")))
+        }
     }
 }
 
@@ -336,8 +385,9 @@ fn driver_error(at: &str, error: &Error) -> DriverError {
         Error::Socket { .. } => reasons::NO_ROUTE,
         Error::NoAnswer { note: Some(note), .. } if note.contains("refused") => reasons::CONNECTION_REFUSED,
         Error::NoAnswer { note: Some(note), .. } if note.contains("unreachable") => reasons::NO_ROUTE,
-        Error::NoAnswer { step: Step::Command(_), .. } => reasons::CONNECTION_LOST,
-        Error::NoAnswer { .. } => reasons::TIMED_OUT,
+        Error::NoAnswer { .. } if error.is_silent() => reasons::TIMED_OUT,
+        // It answered before.
+        Error::NoAnswer { .. } => reasons::CONNECTION_LOST,
         Error::Refused { status, .. } => match status.0 {
             0x01 | 0x0b => reasons::SESSIONS_FULL,
             0x09 | 0x0a => reasons::PRIVILEGE_MISSING,

@@ -753,3 +753,35 @@ async fn hundreds_live_in_one_process() {
     }
     println!("300 BMCs: login, power on, look, logout in {:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_body_that_is_compressed_unasked_is_read_within_its_bound() {
+    let (fake, bmc) = with(Flavour::Idrac, Bug::Compresses).await;
+    turn_on(&fake);
+    bmc.execute(&Command::SetBoot(PXE)).await.unwrap();
+    assert_eq!(bmc.observe(Look::Evidence).await.unwrap().power, PowerState::On);
+    fake.has(Bug::HugeBodies);
+    let error = bmc.observe(Look::Brief).await.unwrap_err();
+    assert_eq!(error.reason(), reasons::ANSWER_INVALID.word);
+    assert!(error.to_string().contains("more than 4 MiB"), "{error}");
+    let (fake, bmc) = with(Flavour::Ilo, Bug::OnlyCompressed).await;
+    bmc.observe(Look::Brief).await.unwrap();
+    bmc.inventory().await.unwrap();
+    assert_eq!(fake.calls().iter().filter(|call| call.status == Some(406)).count(), 1, "it learns");
+    let (_fake, bmc) = with(Flavour::Ilo, Bug::CompressesOddly).await;
+    let error = bmc.observe(Look::Brief).await.unwrap_err();
+    assert!(error.to_string().contains("(zstd), though that was not asked for"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_kept_busy_is_not_kept_for_ever() {
+    let fake = fake(Flavour::Idrac).await;
+    let bmc = log_in(&fake).await;
+    let before = fake.connections();
+    for _ in 0..70 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        bmc.observe(Look::Brief).await.unwrap();
+    }
+    let more = fake.connections() - before;
+    assert!((1..20).contains(&more), "{more} connections for 70 looks in 70 s");
+}

@@ -51,7 +51,7 @@ async fn no_command_goes_to_a_bmc_either() {
     let mandate = Mandate::default();
     let address = BmcAddress::Redfish { url: fake.url(), system: None, trust: Trust::Any };
     let login = Login { username: "admin".into(), password: Password::new("secret-123"), kg: None };
-    let bmc = bmc::Factory.under(mandate.clone()).bmc(&address, &login).await.unwrap();
+    let bmc = bmc::Factory.under(mandate.clone()).bmc(&address, &login, Duration::ZERO).await.unwrap();
     mandate.until(Instant::now());
     bmc.observe(Look::Brief).await.unwrap();
     let failed = bmc.execute(&Command::PowerOn).await.unwrap_err();

@@ -6,6 +6,7 @@ pub mod reasons;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use slipway_api::node_inventory::NodeInventorySpec;
@@ -16,8 +17,14 @@ pub use factory::Factory;
 
 use crate::{Class, DriverError};
 
-/// A session with a BMC. Callers send one call at a time. Every call has a deadline of its own (30 s for a brief look,
-/// 60 s for more), logs in again by itself when the BMC forgot the session, and repeats reads only, never a command.
+/// Until one answer is there. BMCs that take 10 s for each are common.
+pub const ANSWER: Duration = Duration::from_secs(20);
+
+/// For a call as a whole, which may take a login and a dozen answers of a slow BMC.
+pub const WHOLE_CALL: Duration = Duration::from_mins(5);
+
+/// A session with a BMC. Callers send one call at a time. Every answer has a deadline ([`ANSWER`]), and so has every call
+/// ([`WHOLE_CALL`]). A call logs in again by itself when the BMC forgot the session, and repeats reads only, never a command.
 /// What a BMC says is a stranger's: texts are bounded (128 characters) and printable, lists bounded.
 #[async_trait]
 pub trait Bmc: Send + Sync {
@@ -50,10 +57,12 @@ pub trait Bmc: Send + Sync {
 #[async_trait]
 pub trait ConnectBmc: Send + Sync {
     /// Whether a BMC of the address's protocol answers there, asked without credentials: what this says is no try of them.
-    async fn reach(&self, address: &BmcAddress) -> Result<(), DriverError>;
+    /// Returns how long its answer took.
+    async fn reach(&self, address: &BmcAddress) -> Result<Duration, DriverError>;
 
-    /// Logs in, once: a refusal is never tried again, as BMCs lock accounts.
-    async fn bmc(&self, address: &BmcAddress, login: &Login) -> Result<Arc<dyn Bmc>, DriverError>;
+    /// Logs in, once: a refusal is never tried again, as BMCs lock accounts. `pace` is how long an answer took lately, zero if
+    /// that is not known.
+    async fn bmc(&self, address: &BmcAddress, login: &Login, pace: Duration) -> Result<Arc<dyn Bmc>, DriverError>;
 }
 
 /// Where a BMC is.

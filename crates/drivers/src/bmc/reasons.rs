@@ -12,9 +12,11 @@ reasons! {
     NO_ROUTE = "BmcNoRoute": Unreachable;
     /// The BMC's name cannot be resolved.
     NAME_NOT_FOUND = "BmcNameNotFound": Unreachable;
-    /// No answer within the call's deadline.
+    /// Nothing answers: not within the time for one answer.
     TIMED_OUT = "BmcTimedOut": Unreachable;
-    /// The connection or session broke while a call was under way.
+    /// It answers, each time in its time, and is not done with what takes several answers.
+    SLOW = "BmcSlow": Unreachable;
+    /// The connection or session broke while a call was under way: it answered before.
     CONNECTION_LOST = "BmcConnectionLost": Unreachable;
     /// What answers does not speak the protocol that the address names.
     NOT_A_BMC = "NotABmc": Invalid;

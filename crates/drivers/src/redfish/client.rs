@@ -5,17 +5,16 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, ETAG, IF_MATCH, LOCATION};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, IF_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::errors::{Failure, Refusal, retry_after};
 use super::json::{Path, Resource, link, path, text};
-use super::wire::{ANSWER_DEADLINE, Answer, Lost, Outgoing, Wire};
+use super::wire::{Answer, Lost, Outgoing, Wire};
 use crate::DriverError;
-use crate::bmc::{Delivered, Login, Password, Trust, reasons};
-use crate::docker::text::printable;
+use crate::bmc::{ANSWER, Delivered, Login, Password, Trust, WHOLE_CALL, reasons};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 /// Reads are tried again when the connection broke: after these pauses.
@@ -24,6 +23,8 @@ const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_milli
 const BUSY_PAUSE: Duration = Duration::from_secs(2);
 /// A task is looked at so often, unless the BMC says when.
 const TASK_PAUSE: Duration = Duration::from_secs(1);
+/// A task is waited for so long; what became of it is observed anyway.
+const TASK: Duration = Duration::from_secs(25);
 /// So often a PATCH is tried whose precondition failed.
 const PATCHES: usize = 4;
 /// Redirections are followed so often; each stays on the BMC.
@@ -78,15 +79,31 @@ pub(super) struct Client {
     login: Login,
     access: Access,
     root: Option<Root>,
+    /// A busy BMC is waited for until then.
+    patient_until: Instant,
     /// Everything under way ends then.
     until: Instant,
+    /// The longest that an answer took.
+    slowest: Duration,
+    /// Some of what it has comes compressed or not at all.
+    packs: bool,
 }
 
 impl Client {
     /// Sends nothing yet.
     pub(super) fn new(url: &str, trust: &Trust, login: &Login) -> Result<Self, DriverError> {
         let wire = Wire::to(url, trust)?;
-        Ok(Self { wire, login: login.clone(), access: Access::None, root: None, until: Instant::now() })
+        let now = Instant::now();
+        Ok(Self {
+            wire,
+            login: login.clone(),
+            access: Access::None,
+            root: None,
+            patient_until: now,
+            until: now,
+            slowest: Duration::ZERO,
+            packs: false,
+        })
     }
 
     pub(super) fn wire(&self) -> &Wire {
@@ -102,14 +119,15 @@ impl Client {
         self.login.password = password.clone();
     }
 
-    /// What is asked from now on has so much time, all in all.
+    /// What is asked from now on waits so long for a BMC that is busy. One that answers slowly has [`WHOLE_CALL`].
     pub(super) fn within(&mut self, time: Duration) {
-        self.until = Instant::now() + time;
+        self.patient_until = Instant::now() + time;
+        self.until = Instant::now() + WHOLE_CALL;
     }
 
     /// Waits, unless the time is up by then.
     pub(super) async fn pause(&self, time: Duration) -> Result<(), Failure> {
-        if Instant::now() + time >= self.until {
+        if Instant::now() + time >= self.patient_until {
             return Err(reasons::TIMED_OUT.error(format!("{} takes too long", self.wire.peer())).into());
         }
         sleep(time).await;
@@ -159,13 +177,7 @@ impl Client {
         match serde_json::from_slice::<Value>(&answer.body) {
             Ok(body) if body.is_object() => Ok(Resource::new(path.clone(), body, answer.headers.get(ETAG))),
             _ => {
-                let packed = match answer.headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()) {
-                    Some(encoding) => {
-                        format!(" (it is compressed, {}, though that was not asked for)", printable(encoding, 32))
-                    }
-                    None => String::new(),
-                };
-                let what = format!("{} answered for {path} what is no JSON object{packed}", self.wire.peer());
+                let what = format!("{} answered for {path} what is no JSON object", self.wire.peer());
                 Err(reasons::ANSWER_INVALID.error(what).into())
             }
         }
@@ -223,10 +235,11 @@ impl Client {
         // Without a way to ask there is nothing to wait for: what was done is observed anyway.
         let Some(monitor) = located.or_else(|| path(&body, "/@odata.id")) else { return Ok(()) };
         let mut pause = retry_after(&answer.headers).map_or(TASK_PAUSE, Duration::from_secs);
+        let end = Instant::now() + TASK;
         loop {
             let next = Instant::now() + pause.max(TASK_PAUSE / 4);
-            if next >= self.until {
-                let what = format!("the task {monitor} did not end in time");
+            if next >= end {
+                let what = format!("the task {monitor} did not end within {} s", TASK.as_secs());
                 return Err(Failure::Lost(Lost { error: reasons::BUSY.error(what), delivered: Delivered::Maybe }));
             }
             sleep_until(next).await;
@@ -286,6 +299,7 @@ impl Client {
                     let to = answer.headers.get(LOCATION).and_then(|value| Path::parse(value.to_str().ok()?));
                     path = to.ok_or_else(|| Failure::Refused(self.refusal(&answer, body)))?;
                 }
+                406 if method == Method::GET && !self.packs => self.packs = true,
                 401 => {
                     self.renew(&answer, is_renewed).await?;
                     is_renewed = true;
@@ -311,6 +325,9 @@ impl Client {
                 }
             }
             Access::None | Access::Denied(_) => {}
+        }
+        if self.packs {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         headers
     }
@@ -425,7 +442,7 @@ impl Client {
             let pause = retry_after(&answer.headers).map_or(BUSY_PAUSE, Duration::from_secs).max(BUSY_PAUSE / 4);
             let is_busy = matches!(answer.status, 429 | 503);
             // Half of the time is left for what comes after.
-            if !is_busy || Instant::now() + pause * 2 >= self.until {
+            if !is_busy || Instant::now() + pause * 2 >= self.patient_until {
                 return Ok(answer);
             }
             sleep(pause).await;
@@ -433,8 +450,17 @@ impl Client {
     }
 
     async fn send(&mut self, request: &Outgoing) -> Result<Answer, Lost> {
-        let until = self.until.min(Instant::now() + ANSWER_DEADLINE);
-        let answer = self.wire.send(request, until).await;
+        let began = Instant::now();
+        let mut answer = self.wire.send(request, self.until.min(began + ANSWER)).await;
+        self.slowest = self.slowest.max(began.elapsed());
+        if let Err(lost) = &mut answer
+            && Instant::now() >= self.until
+        {
+            let (whole, slowest) = (WHOLE_CALL.as_secs(), self.slowest.as_secs());
+            let peer = self.wire.peer();
+            let what = format!("{peer} is slow: it is not done within {whole} s; an answer took up to {slowest} s");
+            lost.error = reasons::SLOW.error(what);
+        }
         tracing::debug!(
             peer = self.wire.peer(),
             method = %request.method,
@@ -477,4 +503,20 @@ fn granted(answer: &Answer) -> Access {
 /// The strong form of a weak `ETag`; `None` for a strong one.
 fn strong(etag: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_str(etag.to_str().ok()?.strip_prefix("W/")?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bmc_that_is_not_done_in_all_the_time_is_called_slow() {
+        let login = Login { username: "u".into(), password: Password::new("p"), kg: None };
+        let mut client = Client::new("http://127.0.0.1:9", &Trust::Any, &login).unwrap();
+        client.within(Duration::from_secs(30));
+        (client.until, client.slowest) = (Instant::now(), Duration::from_secs(19));
+        let error = client.root().await.map(drop).unwrap_err().of("cannot look at the host");
+        assert_eq!(error.reason(), reasons::SLOW.word);
+        assert!(error.to_string().contains("an answer took up to 19 s"), "{error}");
+    }
 }

@@ -34,9 +34,9 @@ use client::Client;
 use errors::Failure;
 use tree::Tree;
 
-/// For a look, and for a command with the task that it may become.
+/// A BMC that asks to come back later is waited for so long by a look or a command, tasks aside.
 const LOOK: Duration = Duration::from_secs(30);
-/// For a login with what is looked for then, an inventory, a log.
+/// And so long by a login with what is looked for then, an inventory, a log.
 const LONG: Duration = Duration::from_mins(1);
 /// For the end of a session.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -87,7 +87,7 @@ struct State {
 }
 
 impl Redfish {
-    /// The BMC, for one call that may take so long.
+    /// The BMC, for one call that may wait so long while the BMC is busy.
     async fn within(&self, time: Duration) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().await;
         state.client.within(time);

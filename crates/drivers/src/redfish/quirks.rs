@@ -65,6 +65,10 @@ pub const QUIRKS: &[Quirk] = &[
         source: "NVIDIA/nv-redfish redfish/src/bmc_quirks.rs, expand_is_not_working_properly",
     },
     always(
+        "what is large comes compressed though that was not asked for, or is refused with 406 (iLO 5 from 2.30): gzip is read, and asked for after a 406",
+        "DMTF/Redfish-Mockup-Creator issues 56 and 58",
+    ),
+    always(
         "kept connections are dropped without a word: none is used again after 5 s, and a command gets one of its own",
         "openstack/sushy release note disable-conn-pooling",
     ),

@@ -5,11 +5,12 @@
 //! a reset is sent once and a password to the BMC alone.
 
 use std::error::Error as StdError;
-use std::io;
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
@@ -23,16 +24,16 @@ use tokio_util::task::AbortOnDropHandle;
 use super::json::Path;
 use super::tls::{self, Shown, Tls};
 use crate::DriverError;
-use crate::bmc::{Delivered, Trust, reasons};
+use crate::bmc::{ANSWER, Delivered, Trust, reasons};
 use crate::docker::text::printable;
 
 /// Until a connection stands, TLS included: a BMC's processor takes its time for the handshake.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// Until an answer is there: BMCs that take 10 s for one are common.
-pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 /// A connection that was not used for so long is not used again: BMCs drop them without a word (sushy gave up on keeping
 /// them at all, its release note "disable-conn-pooling").
 const KEPT: Duration = Duration::from_secs(5);
+/// No connection is used for longer, however busy: a BMC shows its certificate to new ones alone, and it may be another by then.
+const OLDEST: Duration = Duration::from_mins(1);
 /// A larger answer is not taken.
 const MAX_ANSWER: usize = 4 << 20;
 const MAX_HEADERS: usize = 100;
@@ -77,6 +78,8 @@ pub(super) struct Wire {
 struct Open {
     sender: http1::SendRequest<Full<Bytes>>,
     until: Instant,
+    /// The connection's own end.
+    end: Instant,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -126,7 +129,7 @@ impl Wire {
         if let Ok(answer) = timeout_at(until, self.exchange(request, &given)).await {
             return answer;
         }
-        let error = reasons::TIMED_OUT.error(format!("no answer from {} in time", self.peer));
+        let error = reasons::TIMED_OUT.error(format!("no answer from {} within {} s", self.peer, ANSWER.as_secs()));
         Err(lost(error, given.load(Ordering::Relaxed)))
     }
 
@@ -156,8 +159,16 @@ impl Wire {
             }
             Err(error) => return Err(lost(self.broken(error.as_ref()), true)),
         };
+        let body = match unpacked(&head.headers, body) {
+            Ok(body) => body,
+            Err(_) if request.method != Method::GET => Bytes::new(),
+            Err(why) => {
+                let what = format!("{} answered with a compressed body {why}", self.peer);
+                return Err(lost(reasons::ANSWER_INVALID.error(what), true));
+            }
+        };
         if !request.fresh {
-            open.until = Instant::now() + KEPT;
+            open.until = open.end.min(Instant::now() + KEPT);
             self.open = Some(open);
         }
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
@@ -180,7 +191,7 @@ impl Wire {
         headers.insert(header::USER_AGENT, HeaderValue::from_static("slipway"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         // Without it some compress.
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
         headers.insert("odata-version", HeaderValue::from_static("4.0"));
         if request.body.is_some() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -221,7 +232,8 @@ impl Wire {
             // How it ends is seen by the request that is under way.
             let _ = connection.await;
         });
-        Ok(Open { sender, until: Instant::now() + KEPT, _task: AbortOnDropHandle::new(task) })
+        let now = Instant::now();
+        Ok(Open { sender, until: now + KEPT, end: now + OLDEST, _task: AbortOnDropHandle::new(task) })
     }
 
     async fn tcp(&self) -> Result<TcpStream, DriverError> {
@@ -289,6 +301,24 @@ impl Wire {
         }
         reasons::CONNECTION_LOST.error(format!("the connection to {peer} broke: {}", printable(&last, 200)))
     }
+}
+
+/// A body as it was before it was compressed. It was asked for as it is, but there are BMCs that compress all the same.
+fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, String> {
+    let coding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match coding.trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => return Ok(body),
+        "gzip" | "x-gzip" => {}
+        other => return Err(format!("({}), though that was not asked for", printable(other, 32))),
+    }
+    let mut plain = Vec::new();
+    // One byte more than is taken tells that there is more.
+    let mut decoder = MultiGzDecoder::new(&*body).take(MAX_ANSWER as u64 + 1);
+    decoder.read_to_end(&mut plain).map_err(|error| format!("that cannot be unpacked: {error}"))?;
+    if plain.len() > MAX_ANSWER {
+        return Err(format!("of more than {} MiB", MAX_ANSWER >> 20));
+    }
+    Ok(plain.into())
 }
 
 fn lost(error: DriverError, given: bool) -> Lost {

@@ -86,6 +86,10 @@ pub enum LoginState {
     Refused {
         /// The BMC has locked the account: no try is left.
         locked: bool,
+        /// So many tries were on record; one more by now is under way.
+        tries: u8,
+        /// So many refusals are known of, with those on record.
+        refusals: u8,
         /// This session saw them taken before.
         taken_before: bool,
     },
@@ -211,6 +215,11 @@ impl Bmcs {
     /// Other Nodes that name the same BMC, or one that says it is the same.
     pub fn twins(&self, key: &Key) -> Vec<Key> {
         self.shared.entries().marks.twins(key)
+    }
+
+    /// Whether a session has a try of the credentials that is on record.
+    pub fn is_permitted(&self, key: &Key) -> bool {
+        self.shared.entries().of.get(key).is_some_and(|entry| entry.wish.borrow().permit.is_some())
     }
 
     /// Asks a session for something else than before.

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use slipway_api::node::LoginStatus;
 use slipway_api::node_inventory::NodeInventorySpec;
-use slipway_drivers::bmc::{Bmc, BmcAddress, CommandError, Delivered, Trust, reasons};
+use slipway_drivers::bmc::{Bmc, BmcAddress, CommandError, Delivered, Trust, WHOLE_CALL, reasons};
 use slipway_drivers::{Class, DriverError};
 use slipway_plan::cadence::{self, PERSON};
 use slipway_plan::node::bmc::plan::word;
 use slipway_plan::node::bmc::{
-    BmcObserved, BmcStep, Command, Failure, Health, HealthLevel, Identity, Look, Security, Seen, Sent, summary,
+    BmcStep, Command, Failure, Health, HealthLevel, Identity, Look, Security, Seen, Sent, summary,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -30,9 +30,8 @@ const IDLE: Duration = Duration::from_secs(45);
 const AWAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 /// What a BMC tells of itself is asked for anew after this time.
 const DESCRIBE: Duration = Duration::from_hours(24);
-/// Deadlines, a little longer than the drivers' own.
-const LOOK_DEADLINE: Duration = Duration::from_secs(35);
-const LONG_DEADLINE: Duration = Duration::from_secs(65);
+/// For a call, a little longer than the drivers' own.
+const DEADLINE: Duration = WHOLE_CALL.saturating_add(Duration::from_secs(5));
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// What a BMC tells of itself is not waited for, where a look takes this long.
 const SLOW: Duration = Duration::from_secs(5);
@@ -67,6 +66,8 @@ pub(super) struct Session {
     wishes: watch::Receiver<Wish>,
     end: CancellationToken,
     bmc: Option<Arc<dyn Bmc>>,
+    /// How long its answer took when it was reached.
+    pace: Duration,
     /// Whether the session may be open at the BMC.
     open: bool,
     /// These credentials were taken before, by whomever.
@@ -116,6 +117,7 @@ impl Session {
             wishes,
             end,
             bmc: None,
+            pace: Duration::ZERO,
             open: false,
             proven: known.proven,
             refused: None,
@@ -217,7 +219,7 @@ impl Session {
         let read = match self.opened(wish).await.filter(|_| !wish.hold) {
             Some(bmc) => {
                 let turn = self.shared.locks.lock(&self.authority()).await;
-                let read = self.timed("sel", LONG_DEADLINE, bmc.sel(question.limit)).await;
+                let read = self.timed("sel", bmc.sel(question.limit)).await;
                 drop(turn);
                 self.open = true;
                 read
@@ -254,16 +256,20 @@ impl Session {
                 return None;
             }
             let turn = self.shared.locks.lock(&self.authority()).await;
-            let reached = self.timed("reach", LOOK_DEADLINE, self.shared.connect.reach(&self.address)).await;
+            let reached = self.timed("reach", self.shared.connect.reach(&self.address)).await;
             drop(turn);
             match reached {
-                Ok(()) => self.change(|state| state.login = LoginState::Wanted),
+                Ok(pace) => {
+                    self.pace = pace;
+                    self.change(|state| state.login = LoginState::Wanted);
+                }
                 Err(error) => self.away(&error),
             }
             return None;
         }
         let turn = self.shared.locks.lock(&self.authority()).await;
-        let bmc = self.timed("log_in", LONG_DEADLINE, self.shared.connect.bmc(&self.address, &self.target.login)).await;
+        let login = self.shared.connect.bmc(&self.address, &self.target.login, self.pace);
+        let bmc = self.timed("log_in", login).await;
         drop(turn);
         match bmc {
             Ok(bmc) => {
@@ -288,16 +294,18 @@ impl Session {
     /// Whether it showed something new, which is not told yet.
     async fn look(&mut self, bmc: &dyn Bmc, wish: &Wish) -> bool {
         let look = if wish.deep || self.state.borrow().seen == Seen::Nothing { Look::Evidence } else { Look::Brief };
-        let at = now();
-        let deadline = if look == Look::Evidence { LONG_DEADLINE } else { LOOK_DEADLINE };
         let turn = self.shared.locks.lock(&self.authority()).await;
-        let began = Instant::now();
-        let seen = self.timed("observe", deadline, bmc.observe(look)).await;
-        self.slow = began.elapsed() >= SLOW;
+        let (at, began) = (now(), Instant::now());
+        let seen = self.timed("observe", bmc.observe(look)).await;
+        let took = began.elapsed();
+        self.slow = took >= SLOW;
         drop(turn);
         self.open = true;
         match seen {
-            Ok(observed) => self.shown(observed, at, look == Look::Evidence),
+            Ok(observed) => {
+                let took = took.try_into().unwrap_or(SignedDuration::MAX);
+                self.shown(Seen::Shown { observed, at, took, deep: look == Look::Evidence }, wish)
+            }
             Err(error) => {
                 self.failed(wish, &error);
                 false
@@ -305,7 +313,8 @@ impl Session {
         }
     }
 
-    fn shown(&mut self, observed: BmcObserved, at: Timestamp, deep: bool) -> bool {
+    fn shown(&mut self, seen: Seen, wish: &Wish) -> bool {
+        let Seen::Shown { observed, at, deep, .. } = &seen else { return false };
         self.looks = self.looks.saturating_add(1);
         if let (true, Security::Tls { certificate_sha256, .. }) = (self.target.first_use, &observed.security) {
             self.pin(certificate_sha256.clone());
@@ -317,13 +326,13 @@ impl Session {
         let told = std::mem::take(&mut self.tell_next);
         self.state.send_if_modified(|state| {
             let news = match &state.seen {
-                Seen::Shown { observed: before, at: last, deep: was_deep } => {
-                    let stale = until(at, *last) > Duration::from_secs(15);
-                    told || *before != observed || deep != *was_deep || stale && deep
+                Seen::Shown { observed: before, at: last, deep: was_deep, .. } => {
+                    let stale = until(*at, *last) > Duration::from_secs(15);
+                    told || before != observed || deep != was_deep || stale && (*deep || wish.awaited)
                 }
                 _ => true,
             };
-            state.seen = Seen::Shown { observed, at, deep };
+            state.seen = seen.clone();
             news
         })
     }
@@ -384,9 +393,9 @@ impl Session {
     async fn ask_all(&self, bmc: &dyn Bmc, news: bool) -> Description {
         let asking = async {
             let _turn = self.shared.locks.lock(&self.authority()).await;
-            let identity = self.timed("identity", LONG_DEADLINE, bmc.identity()).await;
-            let health = self.timed("health", LONG_DEADLINE, bmc.health()).await;
-            let inventory = self.timed("inventory", LONG_DEADLINE, bmc.inventory()).await;
+            let identity = self.timed("identity", bmc.identity()).await;
+            let health = self.timed("health", bmc.health()).await;
+            let inventory = self.timed("inventory", bmc.inventory()).await;
             (identity, health, inventory)
         };
         let mut asking = std::pin::pin!(asking);
@@ -456,7 +465,7 @@ impl Session {
         if step.on.is_none() {
             return Ok(());
         }
-        let observed = self.timed("observe", LOOK_DEADLINE, bmc.observe(Look::Brief)).await?;
+        let observed = self.timed("observe", bmc.observe(Look::Brief)).await?;
         if step.holds(&observed) {
             return Ok(());
         }
@@ -482,8 +491,8 @@ impl Session {
                 (command, _) => bmc.execute(command).await,
             }
         };
-        let outcome = timeout(LONG_DEADLINE, call).await.unwrap_or_else(|_| {
-            let message = format!("no answer to `{}` within {} s", step.command, LONG_DEADLINE.as_secs());
+        let outcome = timeout(DEADLINE, call).await.unwrap_or_else(|_| {
+            let message = format!("no answer to `{}` within {} s", step.command, DEADLINE.as_secs());
             Err(CommandError::lost(reasons::TIMED_OUT.error(message)))
         });
         let told = outcome.as_ref().map_or_else(|failed| failed.error.reason(), |()| "ok");
@@ -517,8 +526,10 @@ impl Session {
             let taken_before = self.state.borrow().login == LoginState::Taken;
             self.bmc = None;
             self.proven = false;
-            self.refused = Some(wish.permit.clone().unwrap_or_default());
-            self.state.send_modify(|state| state.login = LoginState::Refused { locked, taken_before });
+            let permit = wish.permit.clone().unwrap_or_default();
+            let (tries, refusals) = (permit.tries.max(taken_before.into()), permit.refusals.saturating_add(1));
+            self.refused = Some(permit);
+            self.state.send_modify(|state| state.login = LoginState::Refused { locked, tries, refusals, taken_before });
             // Each refusal is news, even in the same words.
             self.shared.tell([self.key.clone()]);
         }
@@ -582,12 +593,11 @@ impl Session {
     async fn timed<T>(
         &self,
         op: &'static str,
-        deadline: Duration,
         call: impl Future<Output = Result<T, DriverError>>,
     ) -> Result<T, DriverError> {
         let begun = std::time::Instant::now();
-        let answer = timeout(deadline, call).await.unwrap_or_else(|_| {
-            let message = format!("no answer from {} within {} s", self.address, deadline.as_secs());
+        let answer = timeout(DEADLINE, call).await.unwrap_or_else(|_| {
+            let message = format!("no answer from {} within {} s", self.address, DEADLINE.as_secs());
             Err(reasons::TIMED_OUT.error(message))
         });
         let outcome = answer.as_ref().map_or_else(DriverError::reason, |_| "ok");
@@ -607,13 +617,15 @@ impl Session {
     }
 }
 
-/// Time between looks while something is awaited: what comes comes soon, or takes its time.
+/// Time between looks while something is awaited: what comes comes soon, or takes its time; after an hour it is mostly a person
+/// who is awaited.
 fn awaited(looks: u32) -> Duration {
     Duration::from_secs(match looks {
         0..=20 => 1,
         21..=50 => 2,
         51..=100 => 5,
-        _ => 10,
+        101..=400 => 10,
+        _ => 60,
     })
 }
 
@@ -629,6 +641,6 @@ mod tests {
 
     #[test]
     fn what_is_awaited_is_looked_at_ever_less_often() {
-        assert_eq!([0, 30, 60, 1000].map(|looks| awaited(looks).as_secs()), [1, 2, 5, 10]);
+        assert_eq!([0, 30, 60, 200, 1000].map(|looks| awaited(looks).as_secs()), [1, 2, 5, 10, 60]);
     }
 }

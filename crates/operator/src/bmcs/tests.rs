@@ -76,11 +76,12 @@ struct Line(Arc<Toy>);
 
 #[async_trait]
 impl ConnectBmc for Way {
-    async fn reach(&self, _: &BmcAddress) -> Result<(), DriverError> {
-        self.0.call().await
+    async fn reach(&self, _: &BmcAddress) -> Result<Duration, DriverError> {
+        let began = tokio::time::Instant::now();
+        self.0.call().await.map(|()| began.elapsed())
     }
 
-    async fn bmc(&self, _: &BmcAddress, login: &Login) -> Result<Arc<dyn Bmc>, DriverError> {
+    async fn bmc(&self, _: &BmcAddress, login: &Login, _: Duration) -> Result<Arc<dyn Bmc>, DriverError> {
         self.0.call().await?;
         self.0.logins.fetch_add(1, Ordering::SeqCst);
         let is_other = self.0.password.lock().unwrap().as_ref().is_some_and(|own| own != login.password.expose());
@@ -176,7 +177,7 @@ fn proven() -> Known {
 }
 
 fn record(tries: u8) -> LoginStatus {
-    LoginStatus { version: "u/1".into(), tries, refused: false }
+    LoginStatus { version: "u/1".into(), tries, ..LoginStatus::default() }
 }
 
 impl World {

@@ -15,7 +15,7 @@ use slipway_api::{GROUP, Node, NodeStatus, VERSION};
 use slipway_drivers::bmc::{BmcAddress, Login, Password, Trust, reasons};
 use slipway_drivers::{Class, DriverError};
 use slipway_plan::cadence::CREDENTIALS;
-use slipway_plan::node::bmc::login::{MOST_TRIES, Try, may_try, refused};
+use slipway_plan::node::bmc::login::{MOST_TRIES, Try, in_words, may_try, refused};
 use slipway_plan::node::bmc::{
     self, Command, Endpoint, Failure, Pair, Seen, Sent, Told, Trouble, View, Wanted, Which, rotation, summary,
 };
@@ -31,6 +31,8 @@ use crate::reconcile::{Cleanup, Key, Next, Pass, Reference};
 
 /// A new Node says nothing for so long: a BMC that is well has answered by then, and its first word saves a write.
 const FIRST_WORD: Duration = Duration::from_secs(1);
+/// The reason of credentials of which nobody knows what the BMC says to them.
+const LOGIN_INTERRUPTED: &str = "BmcLoginInterrupted";
 /// Time between looks at a deletion that waits for a BMC.
 const DELETING: Duration = Duration::from_secs(2);
 
@@ -384,6 +386,8 @@ impl Nodes {
         let permitted = match &state.login {
             LoginState::Open | LoginState::Taken => return Ok(()),
             LoginState::Refused { .. } if !rested(&state) => return Ok(()),
+            // The try on record is under way: with some BMCs for a minute.
+            LoginState::Wanted if self.bmcs.is_permitted(&pass.key) => return Ok(()),
             LoginState::Wanted | LoginState::Refused { .. } => may_try(recorded.as_ref(), version, way.most_tries()),
         };
         let record = match permitted {
@@ -456,14 +460,21 @@ fn refusal(state: &BmcState, way: &Way, status: &NodeStatus) -> Option<LoginStat
     let recorded = rotation::tries(status.bmc.as_ref(), version);
     match state.login {
         // Where there is another password, one refusal says that this is not the one in force.
-        LoginState::Refused { .. } if way.has_other() => {
+        LoginState::Refused { refusals, .. } if way.has_other() => {
             let tries = recorded.map_or(1, |login| login.tries.max(1));
-            Some(LoginStatus { version: version.clone(), tries, refused: true })
+            Some(LoginStatus { version: version.clone(), tries, refusals, refused: true })
         }
         LoginState::Refused { locked: true, .. } => {
-            Some(LoginStatus { version: version.clone(), tries: MOST_TRIES, refused: false })
+            let (tries, refusals) = (MOST_TRIES, MOST_TRIES);
+            Some(LoginStatus { version: version.clone(), tries, refusals, refused: false })
         }
-        LoginState::Refused { taken_before, .. } => Some(refused(recorded, version, taken_before)),
+        // One more is under way: what comes of it is told then.
+        LoginState::Refused { tries, refusals, .. }
+            if tries > 0 && recorded.is_some_and(|login| login.tries > tries) =>
+        {
+            Some(LoginStatus { version: version.clone(), tries, refusals, refused: false })
+        }
+        LoginState::Refused { refusals, taken_before, .. } => Some(refused(recorded, version, refusals, taken_before)),
         LoginState::Wanted => {
             recorded.filter(|_| may_try(recorded, version, way.most_tries()) == Try::Exhausted).cloned()
         }
@@ -471,13 +482,15 @@ fn refusal(state: &BmcState, way: &Way, status: &NodeStatus) -> Option<LoginStat
     }
 }
 
-/// Refused credentials, in words that say what comes next.
+/// Refused credentials, or ones of which nobody knows, in words that say what comes next.
 fn told_off(seen: &Seen, record: &LoginStatus, way: &Way, pass: &Pass<Node>) -> Seen {
-    let (reason, said, since) = if let Seen::Away { reason, message, since, .. } = seen {
-        (*reason, message.clone(), *since)
-    } else {
-        let word = reasons::CREDENTIALS_REFUSED.word;
-        (word, format!("{} refused the login", way.target.address), since_status(pass))
+    let address = &way.target.address;
+    let (reason, said, since) = match seen {
+        _ if record.refusals == 0 && !record.refused => {
+            (LOGIN_INTERRUPTED, format!("{address} answers, and no login there came to an end"), since_status(pass))
+        }
+        Seen::Away { reason, message, since, .. } => (*reason, message.clone(), *since),
+        _ => (reasons::CREDENTIALS_REFUSED.word, format!("{address} refused the login"), since_status(pass)),
     };
     let other = way.change.as_ref().and_then(|change| change.as_ref().ok()).filter(|change| !change.pair.same);
     let closed = |version: &str| {
@@ -505,9 +518,11 @@ fn told_off(seen: &Seen, record: &LoginStatus, way: &Way, pass: &Pass<Node>) -> 
             )
         }
     } else if is_last {
+        let known = in_words(record);
+        let to_do = if record.refusals == 0 { "Make sure of" } else { "Mend" };
         format!(
-            "{said}. Secret {} was tried {MOST_TRIES} times and is not tried again, as the BMC may lock the account. Mend the \
-             Secret, or set bmc.credentials.retry.requestedAt to a new value",
+            "{said}. Secret {} {known}. It is not tried again, as the BMC may lock the account. {to_do} the Secret, or set \
+             bmc.credentials.retry.requestedAt to a new value",
             way.secret
         )
     } else {

@@ -122,8 +122,14 @@ impl Kind for Nodes {
             let current = self.hosts.is_at(&pass.key, address);
             Docker { current, host: if current { self.host(&pass.key) } else { Host::Connecting } }
         });
-        let bmc = valid.bmc.as_ref().map(|way| self.session(way.as_ref(), pass));
-        Ok(Observed { docker, bmc, design: self.sites.word(&pass.object()) })
+        let node = pass.object();
+        let mut bmc = valid.bmc.as_ref().map(|way| self.session(way.as_ref(), pass));
+        if let Some(session) = &mut bmc
+            && node.spec.bmc.is_none()
+        {
+            session.facts.address = self.bmc(&node).map(|bmc| bmc.address);
+        }
+        Ok(Observed { docker, bmc, design: self.sites.word(&node) })
     }
 
     fn plan(&self, valid: &Reachable, observed: &Observed, pass: &Pass<Node>) -> Plan {

@@ -40,6 +40,8 @@ pub struct Bmc {
 /// What a BMC tells of itself and its host, apart from what it is looked at for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
+    /// Where it is, if the Node's Design tells it.
+    pub address: Option<String>,
     /// All of this has been asked for; what is not there the BMC does not tell.
     pub complete: bool,
     /// It takes its time to tell, and is not waited for.

@@ -121,6 +121,7 @@ fn describe(status: &mut NodeStatus, spec: &NodeSpec, session: &Bmc, told: Optio
         }
     }
     let facts = &session.facts;
+    bmc.address.clone_from(&facts.address);
     if let Some(identity) = &facts.identity {
         bmc.vendor = identity.vendor.as_deref().map(summary::text);
         bmc.firmware = identity.firmware.as_deref().map(summary::text);

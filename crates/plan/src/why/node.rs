@@ -101,7 +101,8 @@ fn summary(first: &Link, head: &Link) -> String {
 }
 
 fn bmc(node: &Node, status: &NodeStatus, head: &Link, facts: &Facts) -> Vec<Link> {
-    let address = node.spec.bmc.as_ref().map(|bmc| &*bmc.address).unwrap_or_default();
+    let told = || status.bmc.as_ref().and_then(|bmc| bmc.address.as_deref());
+    let address = node.spec.bmc.as_ref().map(|bmc| &*bmc.address).or_else(told).unwrap_or_default();
     let since = status.bmc.as_ref().and_then(|bmc| bmc.unreachable_since.as_deref()?.parse().ok());
     let link = Link {
         object: format!("bmc {address}"),
@@ -114,16 +115,16 @@ fn bmc(node: &Node, status: &NodeStatus, head: &Link, facts: &Facts) -> Vec<Link
 
 fn of_bmc_away(node: &Node, status: &NodeStatus, head: &Link, since: Option<Timestamp>, now: Timestamp) -> NextTry {
     let credentials = node.spec.bmc.as_ref().and_then(|bmc| bmc.credentials.as_ref());
-    let secret = credentials.map(|credentials| credentials.secret_ref.name.as_str()).unwrap_or_default();
-    let refused = matches!(&*head.reason, "BmcCredentialsRefused" | "BmcAccountLocked");
+    let secret = match credentials {
+        Some(credentials) => format!("Secret {}", credentials.secret_ref.name),
+        None => "the Secret of outOfBand.credentials".to_owned(),
+    };
+    let refused = matches!(&*head.reason, "BmcCredentialsRefused" | "BmcAccountLocked" | "BmcLoginInterrupted");
     if head.state == State::Stalled && refused {
-        return NextTry::when(format!(
-            "Secret {secret} changes, or spec.bmc.credentials.retry.requestedAt gets a new value"
-        ));
+        return NextTry::when(format!("{secret} changes, or spec.bmc.credentials.retry.requestedAt gets a new value"));
     }
     if head.state == State::Stalled {
-        let when =
-            if secret.is_empty() { "the spec changes".into() } else { format!("the spec or Secret {secret} changes") };
+        let when = format!("the spec or {secret} changes");
         return NextTry { by: Some(soon(now, cadence::PERSON)), when };
     }
     if refused {

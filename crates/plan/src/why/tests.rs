@@ -165,6 +165,18 @@ fn a_stalled_bmc_waits_for_a_change_and_is_looked_at_all_the_same() {
 }
 
 #[test]
+fn a_bmc_that_the_design_tells_of_is_named_all_the_same() {
+    let told = ready("Stalled", "BmcCredentialsRefused", "refused", "10:00:00");
+    let bmc = json!({"bmc": {"address": "ipmi://10.0.9.20", "unreachableSince": "2026-11-28T10:00:00Z"}});
+    let mut node = node("n20", told, bmc);
+    node.spec.bmc = None;
+    node.spec.design.design_ref = Some(slipway_api::refs::LocalRef { name: "lab".into() });
+    let answer = of_node(node);
+    assert_eq!(objects(&answer), ["node/n20", "bmc ipmi://10.0.9.20"]);
+    assert!(cause(&answer).next_try.when.starts_with("the Secret of outOfBand.credentials changes"));
+}
+
+#[test]
 fn a_docker_engine_that_is_away_is_named_with_its_outage() {
     let told = ready("False", "ConnectionRefused", "nothing listens at 10.0.0.20:2376", "10:03:20");
     let answer = of_node(node("n20", told, json!({"unreachableSince": "2026-11-28T10:03:20Z"})));

@@ -159,13 +159,9 @@ impl Bmc {
         };
         let effects = self.faults.strike(call);
         let has = |effect: &Effect| effects.contains(effect);
-        let hook_before =
-            effects.iter().find_map(|it| if let Effect::HookBefore(hook) = it { Some(hook) } else { None });
-        if let Some(hook) = hook_before {
-            hook.run();
-        }
-        let is_deaf = self.deaf_until.is_some_and(|until| now < until);
-        if is_deaf || has(&Effect::LoseRequest) || hook_before.is_some() {
+        let is_deaf = self.deaf_until.is_some_and(|until| now < until) || self.faults.silent;
+        self.faults.silent |= has(&Effect::SilentBefore) || has(&Effect::SilentAfter);
+        if is_deaf || has(&Effect::LoseRequest) || has(&Effect::SilentBefore) {
             self.saw(now, call, session, &content, Fate::Lost);
             return Vec::new();
         }
@@ -195,11 +191,7 @@ impl Bmc {
             distort(effect, &mut outcome);
         }
         let mut sent = self.reply(outcome.reply.take(), session, from, &effects);
-        let hook_after = effects.iter().find_map(|it| if let Effect::HookAfter(hook) = it { Some(hook) } else { None });
-        if let Some(hook) = hook_after {
-            hook.run();
-        }
-        if has(&Effect::RestartAfter) || hook_after.is_some() {
+        if has(&Effect::RestartAfter) || has(&Effect::SilentAfter) {
             sent.clear();
         }
         let answered = sent.first().map(|first| now + SignedDuration::try_from(first.after).unwrap_or_default());

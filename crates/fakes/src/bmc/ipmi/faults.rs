@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::bmc::Power;
-use crate::faults::Hook;
 
 /// What a client asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,10 +58,10 @@ pub enum Effect {
     RestartAfter,
     /// It says that the machine is on, or off, whatever it is.
     ClaimPower(Power),
-    /// The test does something, and the request is lost.
-    HookBefore(Hook),
-    /// It is done, then the test does something, and the reply is lost.
-    HookAfter(Hook),
+    /// The request is lost, and so is everything from then on, until the faults are cleared.
+    SilentBefore,
+    /// It is done; the reply is lost, and so is everything from then on, until the faults are cleared.
+    SilentAfter,
 }
 
 /// A rule: one fault at some calls.
@@ -105,6 +104,8 @@ impl Fault {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     rules: Vec<Fault>,
+    /// Nothing is heard any more.
+    pub(super) silent: bool,
 }
 
 impl Faults {
@@ -113,7 +114,7 @@ impl Faults {
     }
 
     pub(super) fn clear(&mut self) {
-        self.rules.clear();
+        *self = Self::default();
     }
 
     /// Counts a call, and says what goes wrong with it.

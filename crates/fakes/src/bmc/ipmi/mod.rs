@@ -124,6 +124,11 @@ impl FakeIpmi {
         self.host.with(|bmc| bmc.faults.clear());
     }
 
+    /// Whether a fault has made it silent.
+    pub fn is_silent(&self) -> bool {
+        self.host.with(|bmc| bmc.faults.silent)
+    }
+
     /// Restarts the BMC: it is deaf for a while, and forgets its sessions.
     pub fn restart(&self) {
         self.host.with(Bmc::restart);

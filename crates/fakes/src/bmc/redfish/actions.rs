@@ -22,6 +22,7 @@ pub(super) struct Request {
     pub(super) if_match: Option<String>,
     /// What the client calls this BMC.
     pub(super) host: String,
+    pub(super) accepts_gzip: bool,
     pub(super) body: Value,
     pub(super) has_body: bool,
 }

@@ -38,6 +38,12 @@ pub enum Bug {
     ResetTaskNeverEnds,
     /// Answers are as large as no memory.
     HugeBodies,
+    /// Answers are compressed, though nobody asked for it.
+    Compresses,
+    /// What is below the service root is answered compressed, and refused with 406 to who does not ask for that.
+    OnlyCompressed,
+    /// Answers are compressed in a way that nobody reads.
+    CompressesOddly,
     /// Answers are as deep as no stack.
     DeepJson,
     /// In answers nothing has the type that it should have.

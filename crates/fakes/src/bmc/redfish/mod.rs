@@ -159,6 +159,13 @@ impl FakeRedfish {
 
     /// Shows another certificate (PEM) from now on, and ends all connections.
     pub fn show(&self, certificate: &str, key: &str) -> io::Result<()> {
+        self.host.show(certificate, key)?;
+        self.host.cut();
+        Ok(())
+    }
+
+    /// Shows another certificate (PEM) to new connections. Those that stand go on.
+    pub fn renew(&self, certificate: &str, key: &str) -> io::Result<()> {
         self.host.show(certificate, key)
     }
 

@@ -1,6 +1,6 @@
 //! A BMC on its socket: HTTP or HTTPS, and what goes wrong on the way.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,6 +8,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -96,7 +98,7 @@ impl Host {
         self.life.send_modify(|life| *life += 1);
     }
 
-    /// Shows another certificate from now on.
+    /// Shows another certificate to new connections.
     pub(super) fn show(&self, certificate: &str, key: &str) -> io::Result<()> {
         let wrong =
             |error: &dyn std::fmt::Display| io::Error::other(format!("the certificate cannot be used: {error}"));
@@ -110,7 +112,6 @@ impl Host {
             .with_single_cert(chain.map_err(|error| wrong(&error))?, key)
             .map_err(|error| wrong(&error))?;
         *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(config).into());
-        self.cut();
         Ok(())
     }
 
@@ -221,14 +222,24 @@ impl Host {
 
     fn answer(&self, number: usize, request: &Request, answer: Answer) -> Response<Full<Bytes>> {
         let mut state = self.state();
+        let is_below_root = request.method == "GET" && request.path != super::tree::ROOT;
+        let is_packed = is_below_root && state.has(&Bug::OnlyCompressed);
+        let answer =
+            if is_packed && !request.accepts_gzip { Answer { status: 406, ..Answer::default() } } else { answer };
         // The log may have been started anew meanwhile.
         if let Some(call) = state.calls.get_mut(number) {
             call.status = Some(answer.status);
         }
-        let body = answer.body.map_or_else(Bytes::new, |body| spoilt(&state, request, &body));
+        let mut body = answer.body.map_or_else(Bytes::new, |body| spoilt(&state, request, &body));
         let mut response = Response::builder().status(answer.status).header("odata-version", "4.0");
         if !body.is_empty() {
             response = response.header(header::CONTENT_TYPE, "application/json");
+            if is_packed || state.has(&Bug::Compresses) {
+                body = compressed(&body);
+                response = response.header(header::CONTENT_ENCODING, "gzip");
+            } else if state.has(&Bug::CompressesOddly) {
+                response = response.header(header::CONTENT_ENCODING, "zstd");
+            }
         }
         for (name, value) in answer.headers {
             response = response.header(name, value);
@@ -236,6 +247,13 @@ impl Host {
         // All of these are made here, from names and values that HTTP allows.
         response.body(Full::new(body)).unwrap_or_default()
     }
+}
+
+fn compressed(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // What is written to memory is written.
+    let _ = encoder.write_all(body);
+    encoder.finish().unwrap_or_default().into()
 }
 
 /// A body with what is wrong with this BMC's bodies.
@@ -302,6 +320,7 @@ fn take_apart(method: &str, path_and_query: &str, headers: &HeaderMap, body: &[u
         basic,
         if_match: header("if-match"),
         host: header("host").unwrap_or_default(),
+        accepts_gzip: header("accept-encoding").is_some_and(|codings| codings.contains("gzip")),
         body: serde_json::from_slice(body).unwrap_or_default(),
         has_body: !body.is_empty(),
     }

@@ -46,8 +46,8 @@ pub(in crate::cli) fn run(args: &Args) -> ExitCode {
         let Some(NodeInventory { spec: inventory, .. }) = found else {
             // Says so if there is no such Node.
             let node = cluster.get::<Node>(&args.target).await?;
-            let why = if node.spec.bmc.is_none() {
-                "it has no spec.bmc that could tell".into()
+            let why = if node.spec.bmc.is_none() && node.spec.design.design_ref.is_none() {
+                "it has no BMC that could tell".into()
             } else {
                 format!("its BMC has not told it yet; kubectl slipway why {} says why", args.target)
             };

@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use slipway_api::Node;
+use slipway_drivers::bmc::{ConnectBmc, Factory};
+use slipway_fakes::bmc::ipmi::{self, FakeIpmi};
+use slipway_fakes::bmc::redfish::{self, FakeRedfish, Flavour};
+use slipway_fakes::bmc::{Happening, Identity, Machine, Power, Timing};
+use slipway_fakes::faults;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Nodes;
@@ -24,6 +29,7 @@ const INVENTORY: &str = "/apis/slipway.dev/v1alpha1/namespaces/ns/nodeinventorie
 struct World {
     api: Api,
     toy: Arc<Toy>,
+    way: Arc<dyn ConnectBmc>,
     context: Arc<Context>,
     nodes: Nodes,
     stop: CancellationToken,
@@ -31,29 +37,34 @@ struct World {
 
 impl World {
     fn new(spec: &Value) -> Self {
+        let toy = Arc::new(Toy::default());
+        Self::at("ipmi://h", toy.clone(), Arc::new(Way(toy)), spec)
+    }
+
+    /// A Node whose BMC is there, reached this way.
+    fn at(address: &str, toy: Arc<Toy>, way: Arc<dyn ConnectBmc>, spec: &Value) -> Self {
         let api = Api::default();
         let mut object = json!({
             "apiVersion": "slipway.dev/v1alpha1", "kind": "Node",
             "metadata": {"name": "n", "namespace": "ns", "uid": "u", "generation": 1},
-            "spec": {"bmc": {"address": "ipmi://h", "credentials": {"secretRef": {"name": "s"}}}},
+            "spec": {"bmc": {"address": address, "credentials": {"secretRef": {"name": "s"}}}},
         });
         for (field, value) in spec.as_object().unwrap() {
             object["spec"][field] = value.clone();
         }
         api.put(NODE, object);
         api.put(SECRET, secret("c2VjcmV0"));
-        let toy = Arc::new(Toy::default());
         let context = api.context();
         let stop = CancellationToken::new();
-        let nodes = nodes(&toy, &context, &stop);
-        Self { api, toy, context, nodes, stop }
+        let nodes = nodes(&way, &context, &stop);
+        Self { api, toy, way, context, nodes, stop }
     }
 
     /// The process dies, and another one takes over.
     fn restart(&mut self) {
         self.stop.cancel();
         self.stop = CancellationToken::new();
-        self.nodes = nodes(&self.toy, &self.context, &self.stop);
+        self.nodes = nodes(&self.way, &self.context, &self.stop);
     }
 
     async fn pass(&self) {
@@ -62,7 +73,7 @@ impl World {
     }
 
     /// Passes whenever the BMC has news, and at least every second, until something is so.
-    async fn until(&self, what: impl Fn(&Value) -> bool) -> Value {
+    async fn until(&self, mut what: impl FnMut(&Value) -> bool) -> Value {
         let mut news = self.nodes.bmcs.changes();
         for _ in 0..1000 {
             self.pass().await;
@@ -87,9 +98,9 @@ impl World {
     }
 }
 
-fn nodes(toy: &Arc<Toy>, context: &Arc<Context>, stop: &CancellationToken) -> Nodes {
-    let (metrics, way) = (context.metrics.clone(), Arc::new(Way(toy.clone())));
-    let bmcs = Bmcs::new(way, metrics.clone(), Locks::default(), stop.clone());
+fn nodes(way: &Arc<dyn ConnectBmc>, context: &Arc<Context>, stop: &CancellationToken) -> Nodes {
+    let metrics = context.metrics.clone();
+    let bmcs = Bmcs::new(way.clone(), metrics.clone(), Locks::default(), stop.clone());
     let hosts = Hosts::new(Arc::new(slipway_drivers::docker::Factory), metrics);
     let sites = Sites::new(Watch::default().cache());
     Nodes { hosts, bmcs, services: Watch::default().cache(), sites }
@@ -209,6 +220,102 @@ async fn a_secret_that_is_refused_is_tried_twice_whatever_restarts() {
     world.api.put(SECRET, secret("YmV0dGVy"));
     world.until(is_ready).await;
     assert_eq!(world.toy.logins.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tries_that_the_end_of_the_process_cut_short_are_not_called_refused() {
+    let mut world = World::new(&json!({}));
+    world.toy.slow.store(true, Ordering::SeqCst);
+    for tries in 1..=2 {
+        world.until(|status| status["bmc"]["login"]["tries"] == tries).await;
+        world.restart();
+    }
+    let status = world.until(|status| ready(status).1 == "BmcLoginInterrupted").await;
+    let message = status["conditions"][0]["message"].as_str().unwrap();
+    assert!(message.contains("Secret s was tried 2 times, and Slipway was stopped each time"), "{message}");
+    assert!(message.contains("retry.requestedAt") && !message.contains("refused"), "{message}");
+    let logins = world.toy.logins.load(Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(world.toy.logins.load(Ordering::SeqCst), logins, "there is no third try");
+    let again = json!({"secretRef": {"name": "s"}, "retry": {"requestedAt": "again"}});
+    world.spec("bmc", json!({"address": "ipmi://h", "credentials": again}));
+    world.until(is_ready).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_taken_ends_the_count_of_one_that_was_cut_short() {
+    let mut world = World::new(&json!({}));
+    world.toy.slow.store(true, Ordering::SeqCst);
+    world.until(|status| status["bmc"]["login"]["tries"] == 1).await;
+    world.restart();
+    let status = world.until(is_ready).await;
+    assert!(status["bmc"]["login"]["tries"].is_null(), "{status:#}");
+    world.toy.refuses.store(true, Ordering::SeqCst);
+    world.api.put(SECRET, secret("b3RoZXI="));
+    let mut said = Vec::new();
+    let status = world.until(|status| {
+        said.push(status["conditions"][0]["message"].to_string());
+        status["bmc"]["login"]["refusals"] == 2
+    });
+    let status = status.await;
+    said.retain(|message| message.contains("Slipway was stopped"));
+    assert_eq!(said, Vec::<String>::new(), "a try that is under way was not cut short");
+    assert_eq!(
+        (ready(&status).1, &status["bmc"]["login"]["tries"]),
+        ("BmcCredentialsRefused", &json!(2)),
+        "{status:#}"
+    );
+}
+
+/// Ten seconds for each answer, as IPMI and as Redfish have it on the wire.
+#[tokio::test(start_paused = true)]
+async fn a_bmc_that_takes_ten_seconds_for_each_answer_is_usable() {
+    let slow = Duration::from_secs(10);
+    let machine = |number| Machine::new(Identity::numbered(number), Timing::immediate());
+    let users = vec![ipmi::User::new("admin", "secret", ipmi::Privilege::Administrator)];
+    let of_ipmi = FakeIpmi::start(machine(1), ipmi::Settings { users, ..ipmi::Settings::default() }).await.unwrap();
+    of_ipmi.inject(ipmi::Fault::always(ipmi::Effect::Slow(slow)));
+    let settings = redfish::Settings { password: "secret".into(), ..redfish::Settings::of(Flavour::Idrac) };
+    let of_redfish = FakeRedfish::start(machine(2), settings).await.unwrap();
+    of_redfish.inject(faults::Fault::before("*", faults::Effect::Slow(slow)));
+    let all = [
+        (format!("ipmi://{}", of_ipmi.address()), of_ipmi.machine()),
+        (format!("redfish+{}", of_redfish.url()), of_redfish.machine()),
+    ];
+    for (address, machine) in all {
+        let world = World::at(&address, Arc::default(), Arc::new(Factory), &json!({"power": "On"}));
+        let began = tokio::time::Instant::now();
+        world.until(|status| is_ready(status) && status["power"] == "On").await;
+        let asked = machine.events().iter().filter(|event| matches!(event.what, Happening::Asked(..))).count();
+        assert_eq!((machine.power(), asked), (Power::On, 1), "{address}");
+        assert!(began.elapsed() < Duration::from_mins(10), "{address}: {:?}", began.elapsed());
+        // It is told once it is known, and does not keep the host from being ready.
+        world.until(|status| status["health"] == "Ok").await;
+    }
+    assert!(of_ipmi.seen().len() < 60, "a slow BMC is not asked again and again: {}", of_ipmi.seen().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bmc_at_which_nothing_answers_has_timed_out_also_after_it_was_once_reached() {
+    let users = vec![ipmi::User::new("admin", "secret", ipmi::Privilege::Administrator)];
+    let settings = ipmi::Settings { users, ..ipmi::Settings::default() };
+    let bmc = FakeIpmi::start(Machine::new(Identity::numbered(3), Timing::immediate()), settings).await.unwrap();
+    let lost = || ipmi::Fault::always(ipmi::Effect::LoseRequest);
+    bmc.inject(lost());
+    let world = World::at(&format!("ipmi://{}", bmc.address()), Arc::default(), Arc::new(Factory), &json!({}));
+    let status = world.until(|status| status["bmc"]["unreachableSince"].is_string()).await;
+    assert_eq!(ready(&status).1, "BmcTimedOut", "{status:#}");
+    bmc.clear_faults();
+    world.until(is_ready).await;
+    bmc.inject(lost());
+    let status = world.until(|status| status["bmc"]["unreachableSince"].is_string()).await;
+    assert_eq!(ready(&status).1, "BmcTimedOut", "{status:#}");
+    bmc.clear_faults();
+    world.until(is_ready).await;
+    // It answers the first step, and then no more.
+    bmc.inject(ipmi::Fault::at(ipmi::Call::Rakp1, ipmi::Effect::LoseRequest));
+    let status = world.until(|status| status["bmc"]["unreachableSince"].is_string()).await;
+    assert_eq!(ready(&status).1, "BmcConnectionLost", "{status:#}");
 }
 
 #[tokio::test(start_paused = true)]

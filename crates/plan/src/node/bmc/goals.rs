@@ -1,6 +1,7 @@
 //! What the spec wants that is not so yet, in the order in which it is done: media, boot, restart, power.
 
-use slipway_api::conditions::State;
+use jiff::SignedDuration;
+use slipway_api::conditions::{self, READY, State};
 use slipway_api::container_service::Drift;
 use slipway_api::node::{self, Manner, NodeBoot, Power};
 
@@ -9,6 +10,11 @@ use super::evidence;
 use super::plan::{Plan, Planner, Sight, Told, say, word};
 use super::{Boot, BootDevice, BootMode, BootOverride, Command, Persistence, PowerState};
 use crate::rollout::Ask;
+
+/// What is said while a host is on its way to on or off.
+const POWER_CHANGING: &str = "PowerChanging";
+/// It is there after this time, or somebody must look.
+const CHANGING: SignedDuration = SignedDuration::from_mins(15);
 
 /// One command, and what it is for.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,13 +45,26 @@ impl Planner<'_> {
         if matches!(power, PowerState::PoweringOn | PowerState::PoweringOff | PowerState::Unknown)
             && matches!(first.purpose, "Power" | "Reboot")
         {
-            let message = format!("the host is {power}; Slipway waits until it is on or off");
             let ask = Some(Ask::Begin { available: false });
-            return Plan { awaited: true, ask, ..self.shown(None, say(State::Progressing, "PowerChanging", message)) };
+            return Plan { awaited: true, ask, ..self.shown(None, self.power_changes(power)) };
         }
         let commands: Vec<Command> = goals.iter().map(|goal| goal.command.clone()).collect();
         let asked = goals.iter().filter(|goal| goal.command.interrupts()).all(|goal| goal.asked);
         self.gated(first, &commands, asked, look)
+    }
+
+    /// What is said of a host that is neither on nor off.
+    fn power_changes(&self, power: PowerState) -> Told {
+        let ready = conditions::find(&self.status.conditions, READY);
+        let began = ready.filter(|ready| ready.reason == POWER_CHANGING).map(|ready| ready.last_transition_time.0);
+        let message = format!("the host is {power}; Slipway waits until it is on or off");
+        if began.is_none_or(|began| self.now.duration_since(began) < CHANGING) {
+            return say(State::Progressing, POWER_CHANGING, message);
+        }
+        let minutes = CHANGING.as_mins();
+        let message =
+            format!("{message}, for more than {minutes} min now. Look at the host; a reset of the BMC may help");
+        say(State::Stalled, POWER_CHANGING, message)
     }
 
     /// Begins a goal, unless it waits for an approval or for the end of a pause.

@@ -23,19 +23,31 @@ pub fn may_try(record: Option<&LoginStatus>, version: &str, most: u8) -> Try {
         Some(record) if record.refused || record.tries >= most => Try::Exhausted,
         Some(record) if record.tries == 0 => Try::Proven,
         Some(record) => Try::Counted(LoginStatus { tries: record.tries + 1, ..record.clone() }),
-        None => Try::Counted(LoginStatus { version: version.into(), tries: 1, refused: false }),
+        None => Try::Counted(LoginStatus { version: version.into(), tries: 1, ..LoginStatus::default() }),
     }
 }
 
-/// What is on record once proven credentials were refused. A process that saw them taken itself knows that this was the first
-/// refusal; any other must fear that one before it died between the refusal and this record.
-pub fn refused(record: Option<&LoginStatus>, version: &str, taken_here: bool) -> LoginStatus {
+/// What is on record once credentials were refused, so often as it is known. Of proven ones a process that saw them taken itself
+/// knows that this was the first refusal; any other must fear that one before it died between the refusal and this record.
+pub fn refused(record: Option<&LoginStatus>, version: &str, refusals: u8, taken_here: bool) -> LoginStatus {
     let tries = match record.filter(|record| record.version == version) {
         Some(record) if record.tries > 0 => record.tries,
         _ if taken_here => 1,
         _ => MOST_TRIES,
     };
-    LoginStatus { version: version.into(), tries, refused: false }
+    LoginStatus { version: version.into(), tries, refusals: refusals.min(tries), refused: false }
+}
+
+/// What is known of the tries, in words that go before "and is not tried again".
+pub fn in_words(record: &LoginStatus) -> String {
+    let LoginStatus { tries, refusals, .. } = *record;
+    match refusals {
+        0 => format!("was tried {tries} times, and Slipway was stopped each time before it knew what the BMC answered"),
+        _ if refusals >= tries => format!("was tried {tries} times"),
+        _ => format!(
+            "was tried {tries} times; {refusals} of them the BMC refused, and Slipway was stopped before it knew what came of the others"
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -43,7 +55,7 @@ mod tests {
     use super::*;
 
     fn record(tries: u8) -> LoginStatus {
-        LoginStatus { version: "s/1".into(), tries, refused: false }
+        LoginStatus { version: "s/1".into(), tries, ..LoginStatus::default() }
     }
 
     #[test]
@@ -61,8 +73,17 @@ mod tests {
 
     #[test]
     fn proven_ones_that_are_refused_have_no_more_tries_either() {
-        assert_eq!(refused(Some(&record(0)), "s/1", true), record(1));
-        assert_eq!(refused(Some(&record(0)), "s/1", false), record(2), "another process may have been refused before");
-        assert_eq!(refused(Some(&record(1)), "s/1", false), record(1), "it was counted before");
+        let once = |tries| LoginStatus { refusals: 1, ..record(tries) };
+        assert_eq!(refused(Some(&record(0)), "s/1", 1, true), once(1));
+        assert_eq!(refused(Some(&record(0)), "s/1", 1, false), once(2), "another process may have been refused before");
+        assert_eq!(refused(Some(&record(1)), "s/1", 1, false), once(1), "it was counted before");
+    }
+
+    #[test]
+    fn tries_that_were_cut_short_are_not_called_refused() {
+        let said = |tries, refusals| in_words(&LoginStatus { refusals, ..record(tries) });
+        assert_eq!(said(2, 2), "was tried 2 times");
+        assert!(said(2, 1).contains("1 of them the BMC refused") && said(2, 1).contains("what came of the others"));
+        assert!(said(2, 0).contains("stopped each time") && !said(2, 0).contains("refused"));
     }
 }

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use slipway_api::conditions::State;
-use slipway_api::node::Operation;
+use slipway_api::node::{Manner, Operation};
 
 use super::goals::{Goal, name, starts_from};
 use super::plan::{Plan, Planner, Sight, say, word};
@@ -17,6 +17,14 @@ const ON_DEADLINE: SignedDuration = SignedDuration::from_mins(3);
 const OFF_DEADLINE: SignedDuration = SignedDuration::from_secs(60);
 /// A command that the BMC took and did not follow is sent again so long after it.
 const AGAIN: SignedDuration = SignedDuration::from_mins(10);
+
+impl Sight<'_> {
+    /// The end of a time that began then. A BMC that takes its time for each answer has two looks more of it: in one of them the
+    /// command was sent, in the other its effect is seen.
+    fn given(&self, since: Timestamp, time: SignedDuration) -> Timestamp {
+        after(since, time.saturating_add(self.took.saturating_mul(2)))
+    }
+}
 
 impl Planner<'_> {
     /// Judges the command on record. `None`: it is over, and the next goal's turn.
@@ -35,11 +43,16 @@ impl Planner<'_> {
             Sent::Unknown | Sent::Lost => None,
         };
         if let Some(needs_person) = refused {
-            if operation.command != word(&Command::ShutDown) || !needs_person {
-                self.operation = None;
-                return None;
+            let stays = match operation.command.as_str() {
+                // Hosts without an operating system that listens: what comes next is force, and waits.
+                "ShutDown" => needs_person,
+                // What it came after is not done again.
+                "ForceOff" => true,
+                _ => false,
+            };
+            if !stays {
+                return self.over();
             }
-            // Hosts without an operating system that listens: what comes next is force, and waits.
             operation.refused = true;
         }
         let since = operation.since.parse().unwrap_or(self.now);
@@ -85,14 +98,14 @@ impl Planner<'_> {
             self.note(false, "PoweredOn", "the host is on");
             return self.over();
         }
-        let given_up = after(since, if operation.taken { ON_DEADLINE } else { SETTLE });
+        let given_up = look.given(since, if operation.taken { ON_DEADLINE } else { SETTLE });
         if self.now < given_up {
             return Some(self.awaiting(operation, look, Some(given_up)));
         }
-        self.ignored(operation, since, look, "PowerOnIgnored")
+        self.ignored(operation, since, look, "PowerOnIgnored").or_else(|| self.over())
     }
 
-    /// The BMC took a command and nothing came of it: that is said, and after a pause it is told again.
+    /// The BMC took a command and nothing came of it: that is said, and after a pause it is told again. `None`: it is time to.
     fn ignored(
         &mut self,
         operation: &Operation,
@@ -101,8 +114,8 @@ impl Planner<'_> {
         reason: &'static str,
     ) -> Option<Plan> {
         let again = after(since, AGAIN);
-        if !operation.taken || self.now >= again || !self.still_wanted(operation) {
-            return self.over();
+        if !operation.taken || operation.refused || self.now >= again || !self.still_wanted(operation) {
+            return None;
         }
         let (at, power) = (&operation.since, look.observed.power);
         let said = format!("the BMC took {} at {at}, and the host is {power}", operation.command);
@@ -122,47 +135,63 @@ impl Planner<'_> {
         if look.observed.power == PowerState::Off {
             return self.is_off(operation, look);
         }
-        let timeout = SignedDuration::try_from(self.wanted.off_timeout).unwrap_or(SignedDuration::MAX);
-        let deadline = after(since, timeout);
-        if self.now < deadline && !operation.refused {
-            return Some(self.awaiting(operation, look, Some(deadline)));
-        }
         if !self.still_wanted(operation) {
             return self.over();
+        }
+        let timeout = SignedDuration::try_from(self.wanted.off_timeout).unwrap_or(SignedDuration::MAX);
+        let deadline = after(since, timeout);
+        if self.now < deadline && !operation.refused && !self.asks_for_force(operation) {
+            return Some(self.awaiting(operation, look, Some(deadline)));
         }
         let why = if operation.refused {
             "the BMC cannot shut the host down gracefully".to_owned()
         } else {
             format!("the host did not shut down within {}", crate::duration::format(self.wanted.off_timeout))
         };
-        if !self.wanted.then_force {
-            let message = format!("{why}, and spec.powerOff.thenForce is false. Shut it down by hand, or allow force");
-            let told = say(State::Stalled, "ShutDownIgnored", message);
-            return Some(Plan { awaited: true, ..self.shown(self.status.plan.clone(), told) });
-        }
-        Some(self.force_off(operation, look))
+        Some(self.then_force(operation, look, &why))
     }
 
-    fn force_off(&self, operation: &Operation, look: &Sight<'_>) -> Plan {
-        let purpose = if operation.purpose == "Reboot" { "Reboot" } else { "Power" };
-        let force = Goal { command: Command::ForceOff, purpose, meets: operation.goal.clone(), asked: false };
-        let mut commands = vec![Command::ForceOff];
-        commands.extend((purpose == "Reboot").then_some(Command::PowerOn));
-        let mut plan = self.gated(force, &commands, false, look);
-        // It may still go down by itself, and that ends the wait.
-        plan.awaited = true;
-        plan
-    }
-
+    /// Force on record stands for the graceful one before it as well, of which there is one at most: what came to nothing is
+    /// told again by force.
     fn forced_off(&mut self, operation: &Operation, since: Timestamp, look: &Sight<'_>) -> Option<Plan> {
         if look.observed.power == PowerState::Off {
             return self.is_off(operation, look);
         }
-        let given_up = after(since, if operation.taken { OFF_DEADLINE } else { SETTLE });
-        if self.now < given_up {
+        let given_up = look.given(since, if operation.taken { OFF_DEADLINE } else { SETTLE });
+        let moving = look.observed.power == PowerState::PoweringOff;
+        if self.now < given_up && (moving || !operation.refused) {
             return Some(self.awaiting(operation, look, Some(given_up)));
         }
-        self.ignored(operation, since, look, "PowerOffIgnored")
+        if let Some(plan) = self.ignored(operation, since, look, "PowerOffIgnored") {
+            return Some(plan);
+        }
+        if !self.still_wanted(operation) {
+            return self.over();
+        }
+        Some(self.then_force(operation, look, "the power was to be taken away, and the host is on"))
+    }
+
+    /// What follows a graceful off that came to nothing.
+    fn then_force(&self, operation: &Operation, look: &Sight<'_>, why: &str) -> Plan {
+        let asked = self.asks_for_force(operation);
+        if !self.wanted.then_force && !asked {
+            let message = format!("{why}, and spec.powerOff.thenForce is false. Shut it down by hand, or allow force");
+            let told = say(State::Stalled, "ShutDownIgnored", message);
+            return Plan { awaited: true, ..self.shown(self.status.plan.clone(), told) };
+        }
+        let purpose = if operation.purpose == "Reboot" { "Reboot" } else { "Power" };
+        let force = Goal { command: Command::ForceOff, purpose, meets: operation.goal.clone(), asked };
+        let mut commands = vec![Command::ForceOff];
+        commands.extend((purpose == "Reboot").then_some(Command::PowerOn));
+        let mut plan = self.gated(force, &commands, asked, look);
+        // It may still go down by itself, and that ends the wait; a command that failed is waited out as any other.
+        plan.awaited |= plan.until.is_none();
+        plan
+    }
+
+    /// Whether the spec asks for force by now, whatever it said when the command was sent.
+    fn asks_for_force(&self, operation: &Operation) -> bool {
+        operation.purpose == "Power" && self.wanted.manner == Manner::Force
     }
 
     fn is_off(&mut self, operation: &Operation, look: &Sight<'_>) -> Option<Plan> {
@@ -184,10 +213,11 @@ impl Planner<'_> {
 
     /// A second restart does harm: what is not known is not repeated.
     fn restarted(&mut self, mut operation: Operation, since: Timestamp, look: &Sight<'_>) -> Option<Plan> {
-        let settled = after(since, SETTLE);
+        let settled = look.given(since, SETTLE);
         let moving = !matches!(look.observed.power, PowerState::On);
-        if moving && self.now < after(since, ON_DEADLINE) {
-            return Some(self.awaiting(&operation, look, Some(after(since, ON_DEADLINE))));
+        let back = look.given(since, ON_DEADLINE);
+        if moving && self.now < back {
+            return Some(self.awaiting(&operation, look, Some(back)));
         }
         let before = operation.before.clone().unwrap_or_default();
         let was_on = operation.power == format!("{:?}", PowerState::On);
@@ -230,7 +260,7 @@ impl Planner<'_> {
             self.note(false, "BootSet", format!("the host boots from {}", operation.goal));
             return self.over();
         }
-        let settled = after(since, SETTLE);
+        let settled = look.given(since, SETTLE);
         if self.now < settled {
             return Some(self.awaiting(&operation, look, Some(settled)));
         }
@@ -250,7 +280,7 @@ impl Planner<'_> {
         let insert = operation.command == word(&Command::InsertMedia { image: String::new() });
         let shown = if insert { image == Some(&*operation.goal) } else { image.is_none() };
         if !operation.taken && !shown {
-            let settled = after(since, SETTLE);
+            let settled = look.given(since, SETTLE);
             // Doing it again does no harm.
             return if self.now < settled { Some(self.awaiting(operation, look, Some(settled))) } else { self.over() };
         }

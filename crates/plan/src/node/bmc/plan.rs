@@ -9,10 +9,10 @@ use slipway_api::conditions::{self, State, Verdict};
 use slipway_api::node::{Done, Operation, PlanStatus, RotationStatus};
 
 use super::goals::Goal;
-use super::{BmcObserved, BmcStep, Command, Pair, Wanted};
+use super::{BmcObserved, BmcStep, Command, Evidence, Pair, Wanted};
 use crate::rollout::Ask;
 
-/// What a command is planned on must be no older than this.
+/// What a command is planned on must have been seen no longer ago than this.
 const FRESH: SignedDuration = SignedDuration::from_secs(20);
 /// The reason of a BMC that takes the login and nothing else before the password is changed.
 const PASSWORD_CHANGE_REQUIRED: &str = "BmcPasswordChangeRequired";
@@ -60,6 +60,8 @@ pub enum Seen {
         observed: BmcObserved,
         /// When the look began.
         at: Timestamp,
+        /// How long it took.
+        took: SignedDuration,
         /// Whether it holds the evidence of restarts.
         deep: bool,
     },
@@ -178,7 +180,7 @@ impl fmt::Display for Plan {
 
 /// What to do next. Pure.
 pub fn plan(wanted: &Wanted, status: &NodeStatus, view: &View, uid: &str, now: Timestamp) -> Plan {
-    let (observed, at, deep) = match &view.seen {
+    let look = match &view.seen {
         _ if !view.twins.is_empty() => return Planner::new(wanted, status, view, uid, now).twins(),
         Seen::Nothing => return Planner::new(wanted, status, view, uid, now).connecting(),
         Seen::Away { needs_person, reason, message, since } => {
@@ -190,12 +192,11 @@ pub fn plan(wanted: &Wanted, status: &NodeStatus, view: &View, uid: &str, now: T
             }
             return planner.away(*needs_person, reason, message, *since);
         }
-        Seen::Shown { observed, at, deep } => (observed, *at, *deep),
+        Seen::Shown { observed, at, took, deep } => Sight { observed, at: *at, took: *took, deep: *deep },
     };
     let mut planner = Planner::new(wanted, status, view, uid, now);
     planner.forget_what_is_not_wanted();
     planner.login_was_taken();
-    let look = Sight { observed, at, deep };
     let plan = match planner.settle(&look) {
         // A step that comes first, such as what the host boots from, is awaited.
         Some(plan) => Plan { ask: planner.pending(&look).or(plan.ask), ..plan },
@@ -225,7 +226,15 @@ fn disrupts(operation: &Operation) -> bool {
 pub(super) struct Sight<'a> {
     pub observed: &'a BmcObserved,
     pub at: Timestamp,
+    pub took: SignedDuration,
     pub deep: bool,
+}
+
+impl Sight<'_> {
+    /// Whether a command may be planned on it: it is fresh, and newer than a failure.
+    fn is_good(&self, failure: Option<&Failure>, now: Timestamp) -> bool {
+        now.duration_since(self.at) - self.took <= FRESH && failure.is_none_or(|failure| self.at > failure.at)
+    }
 }
 
 /// A plan in the making.
@@ -277,7 +286,7 @@ impl<'a> Planner<'a> {
             plan: self.status.plan.clone(),
             send: None,
             awaited: false,
-            deep: self.operation.is_some(),
+            deep: self.operation.as_ref().is_some_and(is_known_by_evidence),
             ask: self.operation.as_ref().is_some_and(disrupts).then_some(Ask::Busy),
             until: None,
             told,
@@ -319,20 +328,24 @@ impl<'a> Planner<'a> {
 
     /// Puts a command on record and sends it; first looks again, if the last look is old or showed too little.
     pub(super) fn begin(&self, goal: Goal, plan: PlanStatus, look: &Sight<'_>) -> Plan {
-        if !look.deep || self.now.duration_since(look.at) > FRESH {
-            return Plan { awaited: true, deep: true, ..self.shown(self.status.plan.clone(), Told::Keep) };
-        }
         let Goal { command, purpose, meets, .. } = goal;
         let power = look.observed.power;
-        let operation = Operation {
+        let mut operation = Operation {
             command: word(&command).into(),
             purpose: purpose.into(),
             goal: meets,
             since: self.now.to_string(),
             power: format!("{power:?}"),
-            before: Some(look.observed.evidence.clone()).filter(|evidence| *evidence != super::Evidence::default()),
             ..Operation::default()
         };
+        let deep = is_known_by_evidence(&operation);
+        if deep && !look.deep || !look.is_good(self.view.failure.as_ref(), self.now) {
+            // Another kind of look than the last one is a look at once.
+            return Plan { awaited: true, deep: true, ..self.shown(self.status.plan.clone(), Told::Keep) };
+        }
+        if deep && look.observed.evidence != Evidence::default() {
+            operation.before = Some(look.observed.evidence.clone());
+        }
         let on = (command.interrupts() || command == Command::PowerOn).then_some(power);
         let told = under_way(&operation, look.observed);
         let rotation = match &command {
@@ -344,7 +357,7 @@ impl<'a> Planner<'a> {
             rotation,
             send: Some(BmcStep { command, on }),
             awaited: true,
-            deep: true,
+            deep,
             ..self.shown(Some(plan), told)
         }
     }
@@ -364,7 +377,7 @@ impl<'a> Planner<'a> {
         Plan {
             operation: Some(operation.clone()),
             awaited: true,
-            deep: true,
+            deep: is_known_by_evidence(operation),
             until,
             ..self.shown(self.status.plan.clone(), told)
         }
@@ -390,6 +403,11 @@ impl<'a> Planner<'a> {
     pub(super) fn note(&mut self, warning: bool, reason: &'static str, text: impl Into<String>) {
         self.notes.push(Note { warning, reason, text: text.into() });
     }
+}
+
+/// What came of the others is seen by what they change.
+fn is_known_by_evidence(operation: &Operation) -> bool {
+    matches!(operation.command.as_str(), "Reset" | "GracefulRestart" | "PowerCycle" | "SetBoot")
 }
 
 /// What is told while a command is awaited.

@@ -4,6 +4,7 @@
 //! one is tried first and then the old one, each once, so that no account is locked. Until one of them was taken, neither is
 //! thought proven.
 
+use jiff::SignedDuration;
 use slipway_api::NodeStatus;
 use slipway_api::conditions::State;
 use slipway_api::node::{BmcStatus, LoginStatus, Operation, Rotate, RotationStatus};
@@ -250,7 +251,7 @@ impl Planner<'_> {
         }
         let goal = self.new_password().filter(|_| !self.view.suspended)?;
         let observed = nothing();
-        let look = Sight { observed: &observed, at: self.now, deep: true };
+        let look = Sight { observed: &observed, at: self.now, took: SignedDuration::ZERO, deep: true };
         let commands = [goal.command.clone()];
         Some(self.gated(goal, &commands, true, &look))
     }

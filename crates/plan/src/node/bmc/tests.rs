@@ -42,6 +42,8 @@ struct World {
     guests: Vec<String>,
     hold: Option<String>,
     now: Timestamp,
+    /// How long a look takes.
+    took: SignedDuration,
     /// What was carried out.
     done: Vec<Command>,
 }
@@ -64,6 +66,7 @@ impl World {
             guests: Vec::new(),
             hold: None,
             now: Timestamp::from_second(1_000_000).unwrap(),
+            took: SignedDuration::ZERO,
             done: Vec::new(),
         }
     }
@@ -86,7 +89,7 @@ impl World {
             security: Security::CipherSuite(17),
         };
         View {
-            seen: Seen::Shown { observed, at: self.now, deep: true },
+            seen: Seen::Shown { observed, at: self.now, took: self.took, deep: true },
             sent: self.sent.clone(),
             failure: self.failure.clone(),
             guests: self.guests.clone(),
@@ -258,11 +261,12 @@ fn a_host_is_powered_as_the_spec_says_and_left_alone_without_a_word() {
 
 #[test]
 fn a_command_is_on_record_before_it_is_sent_and_planned_on_a_fresh_look() {
-    let world = World::new("power: \"On\"", PowerState::Off);
+    let mut world = World::new("reboot: {requestedAt: b, mode: Force}", PowerState::On);
+    world.status.done = Some(slipway_api::node::Done::default());
     let wanted = crate::node::validate(&world.spec).unwrap().bmc.unwrap();
     let mut view = world.view();
     let at = |view: &View| plan(&wanted, &world.status, view, "u", world.now);
-    assert_eq!(at(&view).send.map(|step| (step.command, step.on)), Some((Command::PowerOn, Some(PowerState::Off))));
+    assert_eq!(at(&view).send.map(|step| (step.command, step.on)), Some((Command::Reset, Some(PowerState::On))));
     let Seen::Shown { deep, .. } = &mut view.seen else { unreachable!() };
     *deep = false;
     let brief = at(&view);
@@ -270,6 +274,41 @@ fn a_command_is_on_record_before_it_is_sent_and_planned_on_a_fresh_look() {
     let Seen::Shown { deep, at: looked, .. } = &mut view.seen else { unreachable!() };
     (*deep, *looked) = (true, world.now.checked_sub(SignedDuration::from_mins(6)).unwrap());
     assert!(at(&view).send.is_none(), "what was true six minutes ago may not be true");
+    let Seen::Shown { took, .. } = &mut view.seen else { unreachable!() };
+    *took = SignedDuration::from_mins(6);
+    assert!(at(&view).send.is_some(), "a slow look that has just ended");
+    let failure = |at| Failure {
+        command: "Reset".into(),
+        needs_person: false,
+        reason: "BmcStateChanged",
+        message: String::new(),
+        at,
+        until: at,
+    };
+    view.failure = Some(failure(world.now));
+    assert!(at(&view).send.is_none(), "it was seen before the BMC said that the state is another");
+}
+
+#[test]
+fn a_slow_bmc_is_given_the_time_of_its_looks() {
+    for (took, again) in [(SignedDuration::ZERO, true), (SignedDuration::from_secs(60), false)] {
+        let mut world = World::new("power: \"On\"", PowerState::Off);
+        world.took = took;
+        world.fate = Fate::LostBefore;
+        let sends = (0..50).filter_map(|_| world.pass().send).count();
+        assert_eq!(sends > 1, again, "{took:?}: {sends} within 100 s");
+    }
+}
+
+#[test]
+fn what_is_seen_by_what_it_changes_costs_the_bmc_no_evidence() {
+    let world = World::new("power: \"On\"", PowerState::Off);
+    let wanted = crate::node::validate(&world.spec).unwrap().bmc.unwrap();
+    let mut view = world.view();
+    let Seen::Shown { deep, .. } = &mut view.seen else { unreachable!() };
+    *deep = false;
+    let plan = plan(&wanted, &world.status, &view, "u", world.now);
+    assert!(plan.send.is_some() && !plan.deep && plan.operation.unwrap().before.is_none());
 }
 
 #[test]
@@ -369,6 +408,71 @@ fn a_host_that_does_not_shut_down_is_forced_off_only_with_approval() {
     world.want(&format!("power: \"Off\"\npowerOff: {{timeout: 1m}}\napprovedPlan: \"{}\"", plan.hash));
     assert_eq!(world.settle().told, Told::AsWanted);
     assert_eq!(world.words(), ["ForceOff"]);
+}
+
+#[test]
+fn a_host_that_ignored_a_graceful_off_is_not_asked_again_whatever_becomes_of_force() {
+    for reboot in [false, true] {
+        for fate in [Fate::DiesBefore, Fate::LostBefore, Fate::Ignored, Fate::Refused] {
+            let spec = if reboot { "reboot: {requestedAt: b}" } else { "power: \"Off\"" };
+            let mut world = World::new(spec, PowerState::On);
+            // A Node is not new, or its request would be as old as itself.
+            world.status.done = Some(slipway_api::node::Done::default());
+            world.want(&format!("{spec}\npowerOff: {{timeout: 30s}}\napproval: Never"));
+            world.fate = Fate::Ignored;
+            let mut asked = 0;
+            for _ in 0..1200 {
+                let plan = world.pass();
+                asked += plan.send.iter().filter(|step| step.command == Command::ShutDown).count();
+                // The graceful one is over; force comes to nothing once.
+                match plan.send.map(|step| step.command) {
+                    Some(Command::ShutDown) => world.fate = fate,
+                    Some(Command::ForceOff) => world.fate = Fate::Taken,
+                    _ => {}
+                }
+            }
+            let rest = if reboot { &["ForceOff", "PowerOn"][..] } else { &["ForceOff"] };
+            assert_eq!((asked, &*world.words(), world.reason()), (1, rest, "AsWanted"), "{fate:?} reboot {reboot}");
+        }
+    }
+}
+
+#[test]
+fn who_asks_for_force_while_a_graceful_off_is_awaited_gets_it_at_once() {
+    let mut world = World::new("power: \"Off\"", PowerState::On);
+    world.fate = Fate::Ignored;
+    world.pass();
+    world.pass();
+    assert_eq!(world.reason(), "ShuttingDown");
+    world.fate = Fate::Taken;
+    world.want("power: \"Off\"\npowerOff: {mode: Force}");
+    world.pass();
+    world.pass();
+    assert_eq!((&*world.words(), world.reason()), (&["ForceOff"][..], "AsWanted"));
+}
+
+#[test]
+fn a_host_that_is_powering_on_for_ever_needs_a_person_in_the_end() {
+    let mut world = World::new("power: \"On\"", PowerState::PoweringOn);
+    world.pass();
+    assert_eq!((world.reason(), world.status.conditions.len()), ("PowerChanging", 2), "Ready and Reconciling");
+    world.wait(16 * 60);
+    world.pass();
+    let stalled = world.status.conditions.iter().find(|condition| condition.type_ == "Stalled");
+    assert!(stalled.is_some_and(|stalled| stalled.message.contains("15 min")), "{:?}", world.status.conditions);
+    world.power = PowerState::Off;
+    world.settle();
+    assert_eq!((&*world.words(), world.reason()), (&["PowerOn"][..], "AsWanted"));
+}
+
+#[test]
+fn an_off_that_is_not_wanted_any_more_is_not_waited_for() {
+    let mut world = World::new("power: \"Off\"", PowerState::On);
+    world.fate = Fate::Ignored;
+    world.pass();
+    world.want("power: \"On\"");
+    world.pass();
+    assert_eq!((world.reason(), &world.status.operation), ("AsWanted", &None));
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl World {
         self.most_refused = self.most_refused.max(self.refused);
         self.step()?;
         self.session = taken.then_some(using);
-        self.record(LoginStatus { version: version.into(), tries: u8::from(!taken), refused: !taken });
+        self.record(LoginStatus { version: version.into(), tries: u8::from(!taken), refusals: 0, refused: !taken });
         Ok(())
     }
 
@@ -145,7 +145,7 @@ impl World {
             using,
         };
         let view = View {
-            seen: Seen::Shown { observed, at: self.now, deep: true },
+            seen: Seen::Shown { observed, at: self.now, took: SignedDuration::ZERO, deep: true },
             sent: self.sent.clone(),
             failure: self.failure.clone(),
             guests: Vec::new(),
@@ -320,7 +320,7 @@ fn a_secret_that_cannot_be_used_is_said_and_stops_nothing_else() {
     let trouble = Trouble { reason: "SecretMissing", message: "Secret t is not there".into() };
     let observed = BmcObserved { power: PowerState::Off, ..nothing() };
     let mut view = View {
-        seen: Seen::Shown { observed, at: world.now, deep: true },
+        seen: Seen::Shown { observed, at: world.now, took: SignedDuration::ZERO, deep: true },
         sent: Sent::Unknown,
         failure: None,
         guests: Vec::new(),
