@@ -1,30 +1,32 @@
-//! The operator killed with SIGKILL at the calls to a BMC, before or after each in turn, with `SLIPWAY_TEST_FULL` at each and
-//! before and after it. The fake BMC's own log says what it was asked for: no power command twice.
+//! The operator killed with SIGKILL between any two calls to a BMC: before each call, and after it. The fake BMC's own log says what
+//! it was asked for: no power command twice.
 //!
-//! Which calls there are is not listed: a run without trouble tells them.
+//! Each case is a Node whose BMC falls silent at its call. When all of them have come to theirs, the one operator of all is killed,
+//! the BMCs answer again, and it is started anew. Which calls there are is not listed: a run without trouble tells them. By default
+//! of the calls that only look some are taken, with `SLIPWAY_TEST_FULL` all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use futures::StreamExt;
-use futures::stream;
+use futures::future::{join_all, try_join_all};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use slipway_api::Node;
 use slipway_e2e::lab::namespace::TestNamespace;
-use slipway_e2e::lab::process::{Signal, send, wait_dead};
 use slipway_e2e::lab::{Operator, Part, can_run, eventually, with_namespace};
 use slipway_fakes::bmc::ipmi::{self, FakeIpmi};
 use slipway_fakes::bmc::redfish::{self, FakeRedfish, Flavour};
-use slipway_fakes::bmc::{BootDevice, Happening, Identity, Machine, Power, PowerAction, Soft, Timing};
-use slipway_fakes::faults::{self, Hook};
+use slipway_fakes::bmc::{BootDevice, Cause, Happening, Identity, Machine, Power, PowerAction, Soft, Timing};
+use slipway_fakes::faults;
 
 /// A command of which nobody knows is waited for half a minute before it is sent again.
-const SOON: Duration = Duration::from_mins(3);
-/// Cases at a time: they mostly wait.
-const AT_ONCE: usize = 12;
+const SOON: Duration = Duration::from_mins(4);
+/// Cases of one operator.
+const AT_ONCE: usize = 150;
+/// Calls of one kind that are taken of a phase by default.
+const FEW: u64 = 3;
 const OLD: &str = "old-secret-1";
 const NEW: &str = "new-secret-22";
 
@@ -40,6 +42,16 @@ enum Phase {
     Media,
     Rotation,
 }
+
+const PHASES: [Phase; 7] = [
+    Phase::On,
+    Phase::OffThenForced,
+    Phase::Reset,
+    Phase::GracefulRestart,
+    Phase::BootOnce,
+    Phase::Media,
+    Phase::Rotation,
+];
 
 /// A call at which to crash: its name, its number from 1 since the phase began, and when.
 #[derive(Clone, Debug)]
@@ -95,6 +107,13 @@ impl Fake {
         }
     }
 
+    fn forget_calls(&self) {
+        match self {
+            Self::Ipmi(fake) => fake.forget(),
+            Self::Redfish(fake) => fake.forget_calls(),
+        }
+    }
+
     fn machine(&self) -> Arc<Machine> {
         match self {
             Self::Ipmi(fake) => fake.machine(),
@@ -109,27 +128,37 @@ impl Fake {
         }
     }
 
-    /// Kills a process at a call.
-    fn kill_at(&self, point: &Point, pid: u32) -> Result<()> {
-        let hook = Hook::new(move || {
-            // A failure means that it is dead already.
-            let _ = send(pid, Signal::KILL);
-            wait_dead(pid, Duration::from_secs(10));
-        });
+    /// Falls silent at a call.
+    fn stop_at(&self, point: &Point) -> Result<()> {
         match self {
             Self::Ipmi(fake) => {
                 let seen = fake.seen().into_iter().find(|seen| format!("{:?}", seen.call) == point.call);
                 let call = seen.map_or_else(|| parsed(&point.call), |seen| Some(seen.call)).context("no such call")?;
-                let effect = if point.after { ipmi::Effect::HookAfter(hook) } else { ipmi::Effect::HookBefore(hook) };
+                let effect = if point.after { ipmi::Effect::SilentAfter } else { ipmi::Effect::SilentBefore };
                 fake.inject(ipmi::Fault::at(call, effect).nth(point.nth));
             }
             Self::Redfish(fake) => {
-                let effect = faults::Effect::Hook(hook);
                 let at = if point.after { faults::Fault::after } else { faults::Fault::before };
-                fake.inject(at(&point.call, effect).nth(point.nth));
+                fake.inject(at(&point.call, faults::Effect::Hang).nth(point.nth));
             }
         }
         Ok(())
+    }
+
+    /// Whether it fell silent.
+    fn has_stopped(&self) -> bool {
+        match self {
+            Self::Ipmi(fake) => fake.is_silent(),
+            Self::Redfish(fake) => fake.faults().times_struck() > 0,
+        }
+    }
+
+    /// Answers again. What it had not done at its call is never done.
+    fn goes_on(&self) {
+        match self {
+            Self::Ipmi(fake) => fake.clear_faults(),
+            Self::Redfish(fake) => fake.faults().clear(),
+        }
     }
 }
 
@@ -146,38 +175,34 @@ fn changes(call: &str) -> bool {
     of_ipmi.contains(&call) || of_redfish.contains(&call)
 }
 
-/// One Node on a BMC of its own, and an operator of its own.
-struct Bed {
-    ns: Arc<TestNamespace>,
+/// A Node on a BMC of its own.
+struct Case {
+    name: String,
+    protocol: Protocol,
+    phase: Phase,
+    /// Where the operator is killed; `None`: nowhere.
+    point: Option<Point>,
     fake: Fake,
-    operator: Arc<Operator>,
 }
 
-impl Bed {
-    async fn new(ns: Arc<TestNamespace>, protocol: Protocol, phase: Phase) -> Result<Self> {
+impl Case {
+    async fn new(number: usize, protocol: Protocol, phase: Phase, point: Option<Point>) -> Result<Self> {
         let soft = if phase == Phase::OffThenForced { Soft::Ignored } else { Soft::After(Duration::from_millis(50)) };
-        let machine = Machine::new(Identity::numbered(1), Timing { soft, ..Timing::default() });
+        let identity = Identity::numbered(u16::try_from(number)?);
+        let machine = Machine::new(identity, Timing { soft, ..Timing::default() });
         if !matches!(phase, Phase::On | Phase::BootOnce) {
-            machine.ask(PowerAction::On, slipway_fakes::bmc::Cause::Button)?;
+            machine.ask(PowerAction::On, Cause::Button)?;
             machine.until_power(Power::On).await;
         }
-        let fake = Fake::start(protocol, machine).await?;
-        for (name, password) in [("old", OLD), ("new", NEW)] {
-            let secret = json!({"metadata": {"name": name}, "stringData": {"username": "admin", "password": password}});
-            ns.create_secret(&serde_json::from_value(secret)?).await?;
-        }
-        // Without a lease: the next start need not wait until that of the killed one has run out.
-        let args = ["--namespace", &ns.name, "--system-namespace", &ns.name, "--leader-elect=false"];
-        let operator = Arc::new(Operator::spawn(Some(&ns.cluster.kubeconfig()), &args)?);
-        ns.watch_log(&operator);
-        operator.wait_ready().await?;
-        let bed = Self { ns, fake, operator };
-        bed.apply(&json!({}), &json!({})).await?;
-        bed.ns.wait_condition::<Node>("n", "Ready", "True", SOON).await?;
-        Ok(bed)
+        let name = format!("n{number}");
+        Ok(Self { name, protocol, phase, point, fake: Fake::start(protocol, machine).await? })
     }
 
-    async fn apply(&self, more: &Value, of_bmc: &Value) -> Result<()> {
+    fn told(&self) -> String {
+        format!("{} {:?} {:?}, killed at {:?}", self.name, self.protocol, self.phase, self.point)
+    }
+
+    async fn apply(&self, ns: &TestNamespace, more: &Value, of_bmc: &Value) -> Result<()> {
         let mut spec = json!({"bmc": {"address": self.fake.address(), "credentials": {"secretRef": {"name": "old"}}}});
         for (place, fields) in [("", more), ("bmc", of_bmc)] {
             for (key, value) in fields.as_object().into_iter().flatten() {
@@ -185,16 +210,17 @@ impl Bed {
                 target[key] = value.clone();
             }
         }
-        let node =
-            json!({"apiVersion": "slipway.dev/v1alpha1", "kind": "Node", "metadata": {"name": "n"}, "spec": spec});
-        self.ns.api::<Node>().patch("n", &PatchParams::apply("test").force(), &Patch::Apply(&node)).await?;
+        let node = json!({
+            "apiVersion": "slipway.dev/v1alpha1", "kind": "Node", "metadata": {"name": self.name}, "spec": spec,
+        });
+        ns.api::<Node>().patch(&self.name, &PatchParams::apply("test").force(), &Patch::Apply(&node)).await?;
         Ok(())
     }
 
-    async fn trigger(&self, phase: Phase) -> Result<()> {
+    async fn trigger(&self, ns: &TestNamespace) -> Result<()> {
         let nothing = json!({});
         let at = "2026-11-21T10:00:00Z";
-        let (more, of_bmc) = match phase {
+        let (more, of_bmc) = match self.phase {
             Phase::On => (json!({"power": "On"}), nothing),
             Phase::OffThenForced => {
                 let off = json!({"mode": "Graceful", "timeout": "2s", "thenForce": true});
@@ -209,11 +235,11 @@ impl Bed {
             Phase::Media => (json!({"virtualMedia": {"image": "http://127.0.0.1/boot.iso"}}), nothing),
             Phase::Rotation => (nothing, json!({"rotate": {"requestedAt": at, "secretRef": {"name": "new"}}})),
         };
-        self.apply(&more, &of_bmc).await
+        self.apply(ns, &more, &of_bmc).await
     }
 
     /// Waits until the phase has ended, and looks into the BMC's own log.
-    async fn settled(&self, phase: Phase) -> Result<()> {
+    async fn settled(&self, ns: &TestNamespace) -> Result<()> {
         let over = |node: &Node| {
             let status = serde_json::to_value(&node.status).unwrap_or_default();
             let ready =
@@ -223,12 +249,13 @@ impl Bed {
             let rests = status["operation"].is_null() || status["operation"]["inDoubt"] == true;
             is_seen && rests && (ready["status"] == "True" || ready["reason"] == "OutcomeUnknown")
         };
-        let node = self.ns.wait_for::<Node>("n", &format!("{phase:?} is over"), SOON, over).await?;
+        let phase = self.phase;
+        let node = ns.wait_for::<Node>(&self.name, &format!("{phase:?} is over"), SOON, over).await?;
         let status = serde_json::to_value(&node.status)?;
         let doubt = status["operation"]["inDoubt"] == true;
         let machine = self.fake.machine();
         let asked = |wanted: PowerAction| {
-            let commanded = |happening: &Happening| matches!(happening, Happening::Asked(action, slipway_fakes::bmc::Cause::Command) if *action == wanted);
+            let commanded = |happening: &Happening| matches!(happening, Happening::Asked(action, Cause::Command) if *action == wanted);
             machine.events().iter().filter(|event| commanded(&event.what)).count()
         };
         let all = [PowerAction::On, PowerAction::Off, PowerAction::SoftOff, PowerAction::Reset, PowerAction::Cycle];
@@ -271,105 +298,110 @@ impl Bed {
     }
 }
 
-/// Every call of a phase when nothing goes wrong.
-async fn points(protocol: Protocol, phase: Phase) -> Result<Vec<Point>> {
-    let mut counts = BTreeMap::<String, u64>::new();
-    let found = &mut counts;
-    with_namespace(async move |ns| {
-        let bed = Bed::new(ns, protocol, phase).await?;
-        let before = bed.fake.calls().len();
-        bed.trigger(phase).await?;
-        bed.settled(phase).await?;
-        bed.fake.calls().into_iter().skip(before).for_each(|call| *found.entry(call).or_default() += 1);
-        Ok(())
+/// Runs cases with one operator, which is killed once when all of them have come to their points.
+async fn run(cases: &[Case]) -> Result<()> {
+    with_namespace(async |ns| {
+        for (name, password) in [("old", OLD), ("new", NEW)] {
+            let secret = json!({"metadata": {"name": name}, "stringData": {"username": "admin", "password": password}});
+            ns.create_secret(&serde_json::from_value(secret)?).await?;
+        }
+        // Without a lease: the next start need not wait until that of the killed one has run out.
+        let args = ["--namespace", &ns.name, "--system-namespace", &ns.name, "--leader-elect=false"];
+        let operator = Arc::new(Operator::spawn(Some(&ns.cluster.kubeconfig()), &args)?);
+        ns.watch_log(&operator);
+        operator.wait_ready().await?;
+        try_join_all(cases.iter().map(async |case| {
+            case.apply(&ns, &json!({}), &json!({})).await?;
+            ns.wait_condition::<Node>(&case.name, "Ready", "True", SOON).await
+        }))
+        .await?;
+        for case in cases {
+            case.point.iter().try_for_each(|point| case.fake.stop_at(point))?;
+            case.fake.forget_calls();
+        }
+        try_join_all(cases.iter().map(|case| case.trigger(&ns))).await?;
+        if cases.iter().any(|case| case.point.is_some()) {
+            all(cases, async |case| come_to_its_point(case, &ns).await).await?;
+            operator.kill();
+            cases.iter().for_each(|case| case.fake.goes_on());
+            operator.restart().await?;
+        }
+        all(cases, async |case| case.settled(&ns).await).await
     })
     .await
-    .context("a run without trouble")?;
+}
+
+/// Does something with all cases at once, and tells of all that fail.
+async fn all(cases: &[Case], what: impl AsyncFn(&Case) -> Result<()>) -> Result<()> {
+    let outcomes = join_all(cases.iter().map(async |case| what(case).await.with_context(|| case.told()))).await;
+    let failed: Vec<_> = outcomes.into_iter().filter_map(|outcome| Some(format!("{:#}", outcome.err()?))).collect();
+    ensure!(failed.is_empty(), "{} of {} fail:\n{}", failed.len(), cases.len(), failed.join("\n"));
+    Ok(())
+}
+
+/// Waits until a BMC fell silent. A look may fall together with another one: then there was no such call.
+async fn come_to_its_point(case: &Case, ns: &TestNamespace) -> Result<()> {
+    let Some(point) = &case.point else { return Ok(()) };
+    let stopped = eventually("the call at which it falls silent", SOON, || async {
+        ensure!(case.fake.has_stopped(), "it was not made");
+        Ok(())
+    });
+    tokio::select! {
+        stopped = stopped => stopped,
+        settled = case.settled(ns) => {
+            settled?;
+            ensure!(!changes(&point.call) || case.fake.has_stopped(), "the call was never made");
+            Ok(())
+        }
+    }
+}
+
+/// Every call of every phase when nothing goes wrong, and when to crash at it.
+async fn learned() -> Result<Vec<(Protocol, Phase, Point)>> {
     let full = std::env::var_os("SLIPWAY_TEST_FULL").is_some();
+    let both = [Protocol::Ipmi, Protocol::Redfish];
+    let kinds = both.into_iter().flat_map(|protocol| PHASES.map(|phase| (protocol, phase)));
+    // IPMI has no media.
+    let kinds = kinds.filter(|kind| *kind != (Protocol::Ipmi, Phase::Media)).enumerate();
+    let cases = try_join_all(kinds.map(|(number, (protocol, phase))| Case::new(number, protocol, phase, None))).await?;
+    run(&cases).await.context("a run without trouble")?;
     let mut points = Vec::new();
-    for (number, (call, count)) in counts.into_iter().enumerate() {
-        // Of what only looks, one is as good as another; whether there is a login at all is left to chance.
-        let looks = !changes(&call);
-        for nth in (1..=count).take(if full {
-            usize::MAX
-        } else if looks {
-            1
-        } else {
-            3
-        }) {
-            for after in [false, true].into_iter().filter(|&after| full || !looks || after == (number % 2 == 1)) {
-                points.push(Point { call: call.clone(), nth, after });
+    for case in &cases {
+        let mut counts = BTreeMap::<String, u64>::new();
+        for call in case.fake.calls() {
+            *counts.entry(call).or_default() += 1;
+        }
+        ensure!(counts.keys().any(|call| changes(call)), "{} changes nothing: {counts:?}", case.told());
+        for (number, (call, count)) in counts.into_iter().enumerate() {
+            for nth in 1..=count {
+                for after in [false, true] {
+                    // Of what only looks, one is as good as another.
+                    let one_of_many = nth == 1 && number % 4 == 0 && after == (number % 8 == 0);
+                    if full || changes(&call) && nth <= FEW || one_of_many {
+                        points.push((case.protocol, case.phase, Point { call: call.clone(), nth, after }));
+                    }
+                }
             }
         }
     }
     Ok(points)
 }
 
-async fn crash_at(protocol: Protocol, phase: Phase, point: Point) -> Result<()> {
-    with_namespace(async move |ns| {
-        let bed = Bed::new(ns, protocol, phase).await?;
-        bed.fake.kill_at(&point, bed.operator.pid())?;
-        bed.trigger(phase).await?;
-        // A look may fall together with another one: then there was no such call.
-        let crashed = eventually("the operator to be killed", SOON, || async {
-            ensure!(!bed.operator.is_running(), "it runs");
-            Ok(())
-        });
-        tokio::select! {
-            killed = crashed => killed?,
-            settled = bed.settled(phase) => {
-                settled?;
-                ensure!(!changes(&point.call), "the call was never made");
-            }
-        }
-        bed.operator.restart().await?;
-        bed.settled(phase).await
-    })
-    .await
-}
-
-async fn every_point(protocol: Protocol, phases: &[Phase]) -> Result<()> {
+#[tokio::test(flavor = "multi_thread")]
+async fn no_power_command_is_sent_twice_wherever_the_operator_dies() -> Result<()> {
     if !can_run(&[Part::Cluster]) {
         return Ok(());
     }
-    let learned: Vec<_> = stream::iter(phases)
-        .map(async |&phase| (phase, points(protocol, phase).await))
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
-    let mut cases = Vec::new();
-    for (phase, points) in learned {
-        let points = points.with_context(|| format!("{phase:?}"))?;
-        ensure!(points.iter().any(|point| changes(&point.call)), "{phase:?} changes nothing: {points:?}");
-        cases.extend(points.into_iter().map(|point| (phase, point)));
+    let began = Instant::now();
+    let points = learned().await?;
+    println!("{} points after {:.1?}", points.len(), began.elapsed());
+    for (batch, points) in points.chunks(AT_ONCE).enumerate() {
+        let cases = points.iter().enumerate().map(|(number, (protocol, phase, point))| {
+            Case::new(batch * AT_ONCE + number, *protocol, *phase, Some(point.clone()))
+        });
+        let cases = try_join_all(cases).await?;
+        run(&cases).await?;
+        println!("{} Nodes were in the middle of it, {:.1?}", cases.len(), began.elapsed());
     }
-    let number = cases.len();
-    let outcomes: Vec<Result<()>> = stream::iter(cases)
-        .map(async |(phase, point)| {
-            let what = format!("{protocol:?} {phase:?}: killed at {point:?}");
-            let outcome = tokio::time::timeout(Duration::from_mins(8), crash_at(protocol, phase, point)).await;
-            outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("no end"))).context(what)
-        })
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
-    for outcome in outcomes {
-        outcome?;
-    }
-    println!("{protocol:?}: {number} crashes");
     Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "for make test-full: takes minutes, and finds a graceful off that is sent again after a kill"]
-async fn at_every_call_of_ipmi() -> Result<()> {
-    use Phase::{BootOnce, GracefulRestart, OffThenForced, On, Reset, Rotation};
-    every_point(Protocol::Ipmi, &[On, OffThenForced, Reset, GracefulRestart, BootOnce, Rotation]).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "for make test-full: takes minutes, and finds a graceful off that is sent again after a kill"]
-async fn at_every_call_of_redfish() -> Result<()> {
-    use Phase::{BootOnce, GracefulRestart, Media, OffThenForced, On, Reset, Rotation};
-    every_point(Protocol::Redfish, &[On, OffThenForced, Reset, GracefulRestart, BootOnce, Media, Rotation]).await
 }

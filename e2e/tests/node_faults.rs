@@ -144,7 +144,7 @@ async fn of_ipmi(bench: &mut Bench) -> Result<Vec<Case>> {
     let nameless = format!("ipmi://{}", "n".repeat(70));
     let mut cases = vec![
         Case::new("silent", with(&bmc(&silent_at, nothing), nothing), silent)
-            .fails("BmcConnectionLost", &["no answer", "127.0.0.1"]),
+            .fails("BmcTimedOut", &["no answer", "127.0.0.1"]),
         Case::new("refused", with(&bmc(&closed_at, nothing), nothing), ()).fails("BmcConnectionRefused", &["refused"]),
         Case::new("nameless", with(&bmc(&nameless, nothing), nothing), ())
             .fails("EndpointInvalid", &["spec.bmc.address", "is no host name or address", "write redfish+https"]),
@@ -192,6 +192,12 @@ async fn of_ipmi(bench: &mut Bench) -> Result<Vec<Case>> {
             .await?
             .fails("BmcCredentialsRefused", &["proof"]),
     );
+    cases.push(
+        bench
+            .ipmi_fault("dumb-after-the-first-step", vec![Fault::at(Call::Rakp1, Effect::LoseRequest)], nothing)
+            .await?
+            .fails("BmcConnectionLost", &["RAKP 2: no answer"]),
+    );
     for (name, faults) in [
         (
             "rakp-garbage",
@@ -219,6 +225,7 @@ async fn of_ipmi(bench: &mut Bench) -> Result<Vec<Case>> {
         ("busy", 0xc0, "BmcBusy", &["node busy", "next try at"][..]),
         ("forbidden", 0xd4, "BmcPrivilegeMissing", &["insufficient privilege level"]),
         ("no-command", 0xc1, "BmcUnsupported", &["invalid command"]),
+        ("not-now", 0xd5, "BmcStateChanged", &["not supported in the present state"]),
     ] {
         let faults = vec![Fault::at(CHASSIS_CONTROL, Effect::Refuse(code))];
         cases.push(bench.ipmi_fault(name, faults, off).await?.fails(reason, says));
@@ -262,6 +269,11 @@ async fn of_redfish(bench: &mut Bench) -> Result<Vec<Case>> {
             .await?
             .fails("BmcFailed", &["task", "The host did not follow"]),
         bench.redfish("etags-refused", vec![Bug::RefusesEveryEtag], &json!({"boot": {"device": "Pxe"}})).await?,
+        bench.redfish("only-compressed", vec![Bug::OnlyCompressed], on).await?,
+        bench
+            .redfish("compressed-oddly", vec![Bug::CompressesOddly], nothing)
+            .await?
+            .fails("BmcAnswerInvalid", &["compressed body (zstd)"]),
         bench.redfish("no-json", vec![Bug::NotJson], nothing).await?.fails("BmcAnswerInvalid", &["no JSON"]),
         bench.redfish("huge", vec![Bug::HugeBodies], nothing).await?.fails("BmcAnswerInvalid", &["more than 4 MiB"]),
         bench

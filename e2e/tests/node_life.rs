@@ -2,6 +2,7 @@
 //! are suspended or deleted while their BMC is dead, an operator that stops; and a hundred of them at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -13,10 +14,11 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use slipway_api::Node;
 use slipway_e2e::lab::namespace::TestNamespace;
-use slipway_e2e::lab::{IpmiSim, Part, Sushy, can_run, eventually, with_namespace};
-use slipway_fakes::bmc::ipmi::{End, FakeIpmi, Privilege, Settings, User};
+use slipway_e2e::lab::{IpmiSim, Operator, Part, Sushy, can_run, eventually, with_namespace};
+use slipway_fakes::bmc::ipmi::{Effect, End, FakeIpmi, Fault, Privilege, Settings, User};
 use slipway_fakes::bmc::redfish::{self, FakeRedfish, Flavour};
 use slipway_fakes::bmc::{Happening, Identity, Machine, Power, Timing};
+use slipway_fakes::faults;
 
 const SOON: Duration = Duration::from_mins(3);
 const PASSWORD: &str = "secret-123";
@@ -173,6 +175,89 @@ async fn a_deletion_ends_at_its_deadline_though_the_bmc_is_dead_and_says_what_is
             all.iter().find(|event| left(event)).map(drop).context("no such Event")
         })
         .await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_vanishes_is_the_cause_that_is_told_and_its_return_is_enough() -> Result<()> {
+    if !can_run(&[Part::Cluster]) {
+        return Ok(());
+    }
+    let ipmi = fake(9).await?;
+    let settings = redfish::Settings { password: PASSWORD.into(), ..redfish::Settings::of(Flavour::OpenBmc) };
+    let redfish = FakeRedfish::start(Machine::new(Identity::numbered(10), Timing::default()), settings).await?;
+    let dir = tempfile::tempdir()?;
+    let hosts = dir.path().join("hosts");
+    let are = |known: bool| std::fs::write(&hosts, if known { "127.0.0.1 localhost bmc.invalid\n" } else { "" });
+    are(true)?;
+    with_namespace(async |ns| {
+        login(&ns, "login", PASSWORD).await?;
+        let operator = Operator::start_with_hosts(&ns.cluster.kubeconfig(), &ns.name, &hosts).await?;
+        let operator = Arc::new(operator);
+        ns.watch_log(&operator);
+        let addresses = [
+            ("i", format!("ipmi://bmc.invalid:{}", ipmi.address().port())),
+            ("r", format!("redfish+http://bmc.invalid:{}", redfish.address().port())),
+        ];
+        for (name, address) in &addresses {
+            apply(&ns, name, address, &json!({})).await?;
+        }
+        for (name, _) in &addresses {
+            until(&ns, name, "Reconciled").await?;
+        }
+        are(false)?;
+        // Its sessions end: each new one is opened where the name leads by then.
+        operator.restart().await?;
+        for (name, address) in &addresses {
+            apply(&ns, name, address, &json!({"power": "On"})).await?;
+        }
+        for (name, _) in &addresses {
+            let message = until(&ns, name, "BmcNameNotFound").await?;
+            ensure!(message.contains("bmc.invalid"), "{message}");
+        }
+        ensure!(asked(&ipmi.machine()) + asked(&redfish.machine()) == 0, "it was told something");
+        are(true)?;
+        for (name, _) in &addresses {
+            until(&ns, name, "Reconciled").await?;
+        }
+        ensure!(ipmi.machine().power() == Power::On && redfish.machine().power() == Power::On, "they are off");
+        Ok(())
+    })
+    .await
+}
+
+/// Ten seconds for each answer: minutes for what takes others a second.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "for make test-full: takes minutes"]
+async fn a_slow_bmc_is_powered_on_and_keeps_no_other_waiting() -> Result<()> {
+    if !can_run(&[Part::Cluster]) {
+        return Ok(());
+    }
+    let (slow, quick) = (fake(11).await?, fake(12).await?);
+    slow.inject(Fault::always(Effect::Slow(Duration::from_secs(10))));
+    let settings = redfish::Settings { password: PASSWORD.into(), ..redfish::Settings::of(Flavour::Idrac) };
+    let redfish = FakeRedfish::start(Machine::new(Identity::numbered(13), Timing::default()), settings).await?;
+    redfish.inject(faults::Fault::before("*", faults::Effect::Slow(Duration::from_secs(10))));
+    with_namespace(async |ns| {
+        login(&ns, "login", PASSWORD).await?;
+        let _operator = ns.operator().await?;
+        let on = json!({"power": "On"});
+        apply(&ns, "slow-ipmi", &format!("ipmi://{}", slow.address()), &on).await?;
+        apply(&ns, "slow-redfish", &format!("redfish+{}", redfish.url()), &on).await?;
+        let began = Instant::now();
+        apply(&ns, "quick", &format!("ipmi://{}", quick.address()), &on).await?;
+        until(&ns, "quick", "Reconciled").await?;
+        ensure!(began.elapsed() < Duration::from_secs(60), "it waited for the slow ones: {:?}", began.elapsed());
+        for name in ["slow-ipmi", "slow-redfish"] {
+            let is_on = |node: &Node| {
+                told(node).0 == "True" && node.status.as_ref().and_then(|status| status.power.as_deref()) == Some("On")
+            };
+            ns.wait_for::<Node>(name, "on", Duration::from_mins(10), is_on).await?;
+            println!("{name}: {:.0?}", began.elapsed());
+        }
+        ensure!(asked(&slow.machine()) == 1 && asked(&redfish.machine()) == 1, "each is told once");
+        Ok(())
     })
     .await
 }

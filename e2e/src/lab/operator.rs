@@ -25,6 +25,8 @@ pub struct Operator {
     process: Mutex<Daemon>,
     kubeconfig: Option<PathBuf>,
     args: Vec<String>,
+    /// The only names that it can resolve, if not those of this machine.
+    hosts: Option<PathBuf>,
     log: PathBuf,
     port: u16,
     run: Arc<Run>,
@@ -38,22 +40,36 @@ impl Operator {
         Ok(operator)
     }
 
+    /// The same for one that resolves names by this file alone, which has the form of `/etc/hosts` and may change.
+    pub async fn start_with_hosts(kubeconfig: &Path, namespace: &str, hosts: &Path) -> Result<Self> {
+        let args = ["--namespace", namespace, "--system-namespace", namespace];
+        let operator = Self::launched(Some(kubeconfig), &args, Some(hosts))?;
+        operator.wait_ready().await?;
+        Ok(operator)
+    }
+
     /// Starts `slipway run` with these arguments, and does not wait. Without a kubeconfig it uses the user's own, so the arguments
     /// have to name a context.
     pub fn spawn(kubeconfig: Option<&Path>, args: &[&str]) -> Result<Self> {
+        Self::launched(kubeconfig, args, None)
+    }
+
+    fn launched(kubeconfig: Option<&Path>, args: &[&str], hosts: Option<&Path>) -> Result<Self> {
         let run = Run::current()?;
         let port = run.port()?;
         let log = run.subdir("operators")?.join(format!("{port}.log"));
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        let process = Mutex::new(launch(&run, kubeconfig, &args, port, &log)?);
-        Ok(Self { process, kubeconfig: kubeconfig.map(Path::to_owned), args, log, port, run })
+        let process = Mutex::new(launch(&run, kubeconfig, &args, hosts, port, &log)?);
+        let (kubeconfig, hosts) = (kubeconfig.map(Path::to_owned), hosts.map(Path::to_owned));
+        Ok(Self { process, kubeconfig, args, hosts, log, port, run })
     }
 
     /// Starts it again, as it was started before, and does not wait. The log goes on.
     pub fn respawn(&self) -> Result<()> {
         let mut process = self.process();
         process.kill();
-        *process = launch(&self.run, self.kubeconfig.as_deref(), &self.args, self.port, &self.log)?;
+        let (kubeconfig, hosts) = (self.kubeconfig.as_deref(), self.hosts.as_deref());
+        *process = launch(&self.run, kubeconfig, &self.args, hosts, self.port, &self.log)?;
         Ok(())
     }
 
@@ -132,8 +148,29 @@ impl Operator {
     }
 }
 
-fn launch(run: &Run, kubeconfig: Option<&Path>, args: &[String], port: u16, log: &Path) -> Result<Daemon> {
-    let mut command = run.command(binary()?);
+/// Runs a program that sees other names than this machine: those of a file, and of a name server that is not there.
+const WITH_HOSTS: &str = r#"
+    mount --bind "$1" /etc/hosts && mount --bind "$1.resolv" /etc/resolv.conf && shift && exec "$@"
+"#;
+
+fn launch(
+    run: &Run,
+    kubeconfig: Option<&Path>,
+    args: &[String],
+    hosts: Option<&Path>,
+    port: u16,
+    log: &Path,
+) -> Result<Daemon> {
+    let mut command = match hosts {
+        None => run.command(binary()?),
+        Some(hosts) => {
+            let resolv = hosts.with_added_extension("resolv");
+            std::fs::write(resolv, "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")?;
+            let mut command = run.command("unshare");
+            command.args(["--mount", "--", "sh", "-c", WITH_HOSTS, "sh"]).arg(hosts).arg(binary()?);
+            command
+        }
+    };
     command.arg("run");
     if let Some(path) = kubeconfig {
         command.arg("--kubeconfig").arg(path);
