@@ -4,4 +4,4 @@
 #[allow(dead_code)] // The other targets.
 mod targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::session(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::session::set_up(data));

@@ -1,7 +1,7 @@
-//! What is fuzzed: functions that take any bytes, must not panic and must end. `corpus.rs` runs them over the files in
-//! `corpus/`, over mutations of these, and over random bytes.
+//! What is fuzzed: functions that take any bytes, and fail only by a panic, or by what must hold of every input.
+//! `corpus.rs` runs them over the files in `corpus/` and over mutations of these; the crate `fuzz/` gives them to libFuzzer.
 
-use std::time::{Duration, Instant};
+pub mod session;
 
 use slipway_ipmi::commands::Command;
 use slipway_ipmi::commands::app::{GetDeviceGuid, GetDeviceId, GetSystemGuid};
@@ -16,19 +16,21 @@ use slipway_ipmi::commands::sensor::{GetSensorReading, GetSensorReadingFactors, 
 use slipway_ipmi::commands::text::{self, Encoding};
 use slipway_ipmi::commands::user::{GetUserAccess, GetUserName};
 use slipway_ipmi::crypto::KeyExchange;
-use slipway_ipmi::session::{Config, Delivery, Patience, Progress, Request, Session};
 use slipway_ipmi::wire::{
-    Datagram, NetFn, OpenSessionRequest, OpenSessionResponse, Rakp1, Rakp2, Rakp3, Rakp4, RequestMessage,
-    ResponseMessage, Role,
+    Datagram, OpenSessionRequest, OpenSessionResponse, Rakp1, Rakp2, Rakp3, Rakp4, RequestMessage, ResponseMessage,
+    Role,
 };
-use slipway_ipmi::{CipherSuite, Credentials, Password, Privilege, Username};
-
-/// A target takes any bytes.
-pub type Target = fn(&[u8]);
+use slipway_ipmi::{CipherSuite, Password, Privilege, Username};
 
 /// All targets, by the name of their corpus.
-pub const TARGETS: [(&str, Target); 5] =
-    [("datagram", datagram), ("payload", payload), ("answer", answer), ("record", record), ("session", session)];
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("datagram", datagram),
+    ("payload", payload),
+    ("answer", answer),
+    ("record", record),
+    ("session", session::set_up),
+    ("command", session::command),
+];
 
 /// A whole datagram, and what is in it.
 pub fn datagram(data: &[u8]) {
@@ -107,61 +109,4 @@ pub fn record(data: &[u8]) {
     for encoding in [Encoding::Binary, Encoding::BcdPlus, Encoding::SixBit, Encoding::Latin1, Encoding::Ucs2] {
         let _ = text::decode(encoding, data);
     }
-}
-
-/// A session with a hostile BMC: the bytes are datagrams (a length, then as many bytes) and the passing of time (length 0).
-/// With foreseeable random numbers the session's ids are known, so that its answers can be forged. It must end.
-pub fn session(data: &[u8]) {
-    let mut config = Config::new(Credentials::new("admin", "secret").unwrap());
-    config.patience = Patience { tries: 3, ..Patience::default() };
-    let mut session = Session::new(config, |bytes| {
-        bytes.fill(0x07);
-        Ok(())
-    });
-    let mut now = Instant::now();
-    let mut going = matches!(session.open(now), Ok(Progress::Waiting));
-    let mut rest = data;
-    while let ([length, after @ ..], true) = (rest, going) {
-        let (datagram, after) = after.split_at(after.len().min(usize::from(*length)));
-        rest = after;
-        now += Duration::from_millis(100);
-        let progress = if datagram.is_empty() {
-            now = session.wake_at().unwrap();
-            session.expire(now)
-        } else {
-            session.receive(now, datagram)
-        };
-        bounded(&mut session);
-        going = match progress {
-            Ok(Progress::Waiting) => true,
-            Ok(Progress::Opened) => command(&mut session, now),
-            Ok(Progress::Answered(_)) => matches!(session.close(now), Ok(Progress::Waiting)),
-            Ok(Progress::Closed) | Err(_) => false,
-        };
-    }
-    // Whatever came: from here on silence, and after each exchange's deadline it is over.
-    for _ in 0..64 {
-        let Some(wake_at) = session.wake_at() else { return };
-        now = wake_at;
-        let progress = session.expire(now);
-        bounded(&mut session);
-        if !matches!(progress, Ok(Progress::Waiting)) {
-            session.farewell();
-            bounded(&mut session);
-            assert!(session.wake_at().is_none(), "nothing is awaited at the end");
-            return;
-        }
-    }
-    panic!("the session does not end");
-}
-
-fn command(session: &mut Session, now: Instant) -> bool {
-    let request =
-        Request { name: "any", netfn: NetFn::APP, lun: 0, command: 1, data: &[], delivery: Delivery::Repeated };
-    matches!(session.request(now, &request, Patience::default()), Ok(Progress::Waiting))
-}
-
-fn bounded(session: &mut Session) {
-    let length = session.outgoing().map_or(0, <[u8]>::len);
-    assert!(length <= 256, "a datagram of {length} bytes");
 }

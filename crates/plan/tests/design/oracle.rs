@@ -219,7 +219,7 @@ fn imported_sites_are_what_drydock_makes_of_them() {
 /// A field that nothing knows, put anywhere, is told with its path: nothing is dropped in silence.
 #[test]
 fn no_field_is_dropped_in_silence() {
-    const FULL: &str = include_str!("../corpus/import/full.yaml");
+    const FULL: &str = include_str!("../corpus/drydock_import/full.yaml");
     let import = |text: &str| import(&[Source { name: "site.yaml", text }], &Options::default());
     // The last document is none of drydock's.
     let (ours, _) = FULL.split_once("---\nschema: promenade/").unwrap();

@@ -1,48 +1,61 @@
-//! What is fuzzed: each takes any bytes and fails only by a panic, or by what must hold of every input.
+//! What is fuzzed: functions that take any bytes, and fail only by a panic, or by what must hold of every input.
+//! `corpus.rs` runs them over the files in `corpus/` and over mutations of these; the crate `fuzz/` gives them to libFuzzer.
 
-use slipway_plan::Finding;
-use slipway_plan::design::files::SiteFiles;
-use slipway_plan::formats::drydock::{Options, Source, import};
+pub mod compose;
+pub mod sites;
 
-/// A target takes any bytes.
-pub type Target = fn(&[u8]);
+use slipway_plan::formats::yaml;
+use slipway_plan::{Finding, Place};
 
-/// The targets, by name. `tests/corpus/<name>/` holds what they begin with.
-pub const TARGETS: &[(&str, Target)] = &[("import", importer), ("compile", compiler)];
+/// All targets, by the name of their corpus.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("drydock_import", sites::import),
+    ("design_compile", sites::compile),
+    ("compose_read", compose::read),
+    ("compose_import", compose::import),
+];
 
-/// Any bytes as a file of drydock's documents: what is wrong is told with its place, and what is written can be read.
-pub fn importer(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    let imported = import(&[Source { name: "site.yaml", text }], &Options::default());
-    bounded(&imported.findings, text);
-    for manifest in &imported.manifests {
-        let read = slipway_plan::formats::yaml::documents(&manifest.yaml);
-        assert!(read.is_ok_and(|documents| documents.len() == 1), "{} cannot be read again", manifest.file_name());
-    }
-}
+/// Most bytes of a message: findings tell of the text, and do not repeat it.
+const MESSAGE: usize = 4000;
 
-/// Any bytes as a file of a site: it compiles to the same twice, and every value can say where it came from.
-pub fn compiler(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    let mut files = SiteFiles::read([("site.yaml", text)]);
-    let compiled = files.compile();
-    let findings = files.findings(&compiled);
-    bounded(&findings, text);
-    for compiler in compiled.values() {
-        assert_eq!(compiler.hash(), compiler.hash());
-        for node in compiler.nodes() {
-            assert!(compiler.explain(&node.name, "").is_some());
-        }
-    }
-}
-
-/// Findings point into the text, and do not repeat it.
-fn bounded(findings: &[Finding], text: &str) {
-    let lines = text.lines().count() as u64 + 1;
+/// Findings are told in few words, and at a place that the text has.
+fn told(findings: &[Finding], text: &str) {
+    let lines = lines(text);
     for finding in findings {
-        assert!(finding.message.len() < 4000, "a message of {} bytes", finding.message.len());
-        let is_inside =
-            finding.place.as_ref().is_none_or(|place| place.file != "site.yaml" || place.line <= lines.max(1));
-        assert!(is_inside, "{finding:?}");
+        let length = finding.message.len() + finding.hint.as_ref().map_or(0, String::len);
+        assert!(length < MESSAGE, "a message of {length} bytes");
+        finding.place.iter().for_each(|place| inside(place, &lines));
     }
+}
+
+/// A place is in the text, or right behind it, where something is missing.
+fn inside(place: &Place, lines: &[&str]) {
+    let line = usize::try_from(place.line).unwrap().checked_sub(1).unwrap_or_else(|| panic!("{place}"));
+    let columns = match lines.get(line) {
+        Some(text) => text.chars().count() + 1,
+        None if line == lines.len() => 1,
+        None => panic!("{place} of {} lines", lines.len()),
+    };
+    let column = usize::try_from(place.column).unwrap();
+    assert!((1..=columns).contains(&column), "{place} in a line of {} characters", columns - 1);
+}
+
+/// The lines of a text as YAML counts them.
+fn lines(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some(end) = rest.find(['\n', '\r']) {
+        lines.push(&rest[..end]);
+        rest = &rest[end..];
+        rest = rest.strip_prefix("\r\n").unwrap_or_else(|| &rest[1..]);
+    }
+    lines.push(rest);
+    lines
+}
+
+/// What is printed says the same when it is read, and is printed the same again.
+fn printed(value: &serde_json::Value) {
+    let text = yaml::write(value).unwrap();
+    let read = yaml::documents(&text).unwrap_or_else(|error| panic!("{error:?} in {text}"));
+    assert_eq!(read.iter().map(|document| &document.value).collect::<Vec<_>>(), [value], "{text}");
 }
