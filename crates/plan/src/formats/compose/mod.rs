@@ -137,10 +137,13 @@ fn load_value(
     let project = top_level(&At::new(&interpolated, base, &findings), environment, profiles, &findings);
     let failed = findings.has_errors();
     let mut findings = findings.into_vec(base);
-    // A value whose variables cannot be replaced is not complained about a second time.
+    // A value whose variables cannot be replaced is not complained about a second time. One whose variables count as empty is.
     let is_cause = |finding: &Finding| [codes::INVALID_INTERPOLATION, codes::MISSING_VARIABLE].contains(&finding.code);
-    let broken: BTreeSet<String> =
-        findings.iter().filter(|finding| is_cause(finding)).map(|finding| finding.path.clone()).collect();
+    let broken: BTreeSet<String> = findings
+        .iter()
+        .filter(|finding| is_cause(finding) && finding.severity == Severity::Error)
+        .map(|finding| finding.path.clone())
+        .collect();
     findings.retain(|finding| is_cause(finding) || !broken.contains(&finding.path));
     match project {
         Some(project) if !failed => Ok(Loaded { project, warnings: findings }),

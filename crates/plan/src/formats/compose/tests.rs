@@ -365,3 +365,14 @@ proptest! {
         let _ = read(&text, &[]);
     }
 }
+
+#[test]
+fn a_value_that_makes_no_sense_without_its_variable_is_an_error() {
+    assert_eq!(
+        findings("services:\n  db: {image: \"db:${NOT_SET}\"}\n"),
+        "Error spec.compose.services.db.image: `db:` is not an image reference: its tag has other than letters, digits, `_`, `.` and `-` \
+         (line 2) (InvalidValue)\n\
+         Warning spec.compose.services.db.image: the variable NOT_SET is not set; it counts as empty (line 2) (MissingVariable); \
+         set it in spec.environment, or write ${NOT_SET:-default}\n"
+    );
+}
