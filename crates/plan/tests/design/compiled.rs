@@ -1,6 +1,8 @@
 //! What sites compile to.
 
-use crate::support::Site;
+use slipway_plan::design::boot_action::{Content, Run};
+
+use crate::support::{PLANT, Site};
 
 #[test]
 fn the_lab() {
@@ -48,4 +50,22 @@ fn groups_take_each_node_once() {
         groups.iter().map(|(name, nodes)| (name.as_str(), nodes.iter().map(|n| &**n).collect())).collect();
     let wanted: [(&str, Vec<&str>); 2] = [("control", vec!["control1"]), ("compute", vec!["compute1", "compute2"])];
     assert_eq!(told, wanted);
+}
+
+/// The site that has what the lab does without.
+#[test]
+fn the_plant() {
+    let site = Site::of(PLANT);
+    assert!(site.findings.is_empty(), "{}", site.told());
+    let plant = &site.compiled["plant"];
+    insta::assert_json_snapshot!(plant.site());
+    insta::assert_json_snapshot!("the_plant_groups", plant.groups());
+    for node in plant.nodes() {
+        insta::assert_json_snapshot!(format!("the_plant_{}", node.name), **node);
+    }
+    let rendered = plant.render("press-2", "identity", &Run::example()).unwrap().unwrap();
+    let contents: Vec<_> = rendered.into_iter().map(|asset| (asset.path, asset.mode, asset.content)).collect();
+    let identity = Content::Data(b"UFJFU1MtMiBvbiAxMC4yMC4xLjEy".to_vec());
+    let agent = Content::Location("http://mirror.plant/press-2/agent".into());
+    assert_eq!(contents, [("/etc/plant/identity".into(), 0o600, identity), ("/opt/agent".into(), 0o755, agent)]);
 }

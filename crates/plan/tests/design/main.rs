@@ -2,6 +2,7 @@
 
 mod boot_actions;
 mod compiled;
+mod coverage;
 mod divergences;
 mod hostile;
 mod incremental;

@@ -6,8 +6,11 @@ use slipway_plan::Finding;
 use slipway_plan::design::Compiler;
 use slipway_plan::design::files::SiteFiles;
 
-/// A site in which everything occurs and nothing is wrong.
+/// A site with nothing wrong in it.
 pub const LAB: &str = include_str!("sites/lab.yaml");
+
+/// Another one, with all that the lab does without.
+pub const PLANT: &str = include_str!("sites/plant.yaml");
 
 /// A site, read and compiled.
 pub struct Site {
