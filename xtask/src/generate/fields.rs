@@ -76,7 +76,9 @@ fn cell(field: &JSONSchemaProps, required: bool) -> String {
         add("**Required.**".into());
     }
     if let Some(values) = &field.enum_ {
-        let values: Vec<_> = values.iter().filter_map(|v| v.0.as_str()).map(|v| format!("`{v}`")).collect();
+        let values = values.iter().filter(|value| !value.0.is_null());
+        let values: Vec<_> =
+            values.map(|value| format!("`{}`", value.0.as_str().map_or(value.0.to_string(), str::to_owned))).collect();
         add(format!("One of {}.", values.join(", ")));
     }
     match field.default.as_ref().map(|default| &default.0) {

@@ -21,10 +21,10 @@ const PORT: u16 = 623;
 const MAX_SECRET_FILE: u64 = 4096;
 
 const EXAMPLES: &str = "\
-What the BMC says goes to stdout, everything else to stderr. The password is read from an environment variable or a file, never
+What the BMC says goes to stdout, everything else to stderr. The password is read from an environment variable or a file, never \
 from the command line, where all users of the machine could see it.
 
-Exit code: 0 done, 1 failed, 2 wrong usage, 3 in doubt: a command with an effect was sent, its answer is missing, and it may
+Exit code: 0 done, 1 failed, 2 wrong usage, 3 in doubt: a command with an effect was sent, its answer is missing, and it may \
 have been executed. Look before you send it again.
 
 Examples:

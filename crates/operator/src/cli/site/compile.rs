@@ -11,9 +11,9 @@ use super::{Failure, design, finish, json, load, node_name, not_there, print};
 use crate::cli::check;
 
 const EXAMPLES: &str = "\
-The model goes to stdout; its fields are those of docs/design.md. The same site has the same model, whatever the order of its
+The model goes to stdout; its fields are those of docs/design.md. The same site has the same model, whatever the order of its \
 files. Findings go to stderr.
-Exit code: 0 compiled, 1 something is wrong and nothing is printed, or there is no such Node or Design, 2 a file cannot be read
+Exit code: 0 compiled, 1 something is wrong and nothing is printed, or there is no such Node or Design, 2 a file cannot be read \
 or the usage is wrong.
 
 Examples:

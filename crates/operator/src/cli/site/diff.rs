@@ -16,7 +16,7 @@ use crate::cli::check::Report;
 use crate::cli::report::counted;
 
 const EXAMPLES: &str = "\
-Compared are the effective models, so a change of a profile shows on each Node that follows it, and a change that comes to the
+Compared are the effective models, so a change of a profile shows on each Node that follows it, and a change that comes to the \
 same shows nowhere. Destructive is what cannot be done without loss of what is on the disks; the rule stands beside it.
 Exit code: 0 nothing changes, 1 something does, 2 a file cannot be read, the new site has errors, or the usage is wrong.
 

@@ -8,7 +8,7 @@ use slipway_plan::design::graph;
 use super::{Failure, design, finish, load, mention, print};
 
 const EXAMPLES: &str = "\
-The picture goes to stdout: one file that needs no other, for browsers and documents. Pointing at a part shows more of it. Of
+The picture goes to stdout: one file that needs no other, for browsers and documents. Pointing at a part shows more of it. Of \
 sites with many Nodes, each rack shows how many follow each host profile.
 Exit code: 0 drawn, 1 there is no such Design, 2 a file cannot be read or the usage is wrong.
 
