@@ -1,8 +1,6 @@
 //! `slipway plan` without a cluster, as people run it.
 
-#![allow(clippy::unwrap_used)] // also in the helpers of tests
-
-use std::process::Command;
+use crate::support::{Ran, directory, slipway};
 
 const SHOP: &str = r#"
 apiVersion: slipway.dev/v1alpha1
@@ -40,28 +38,9 @@ metadata: {name: edge2, namespace: prod, labels: {role: db}}
 spec: {docker: {endpoint: "unix:///var/run/docker.sock"}}
 "#;
 
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
 fn plan(text: &str, arguments: &[&str]) -> Ran {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("service.yaml");
-    std::fs::write(&file, text).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_slipway"))
-        .args(["plan", "-f"])
-        .arg(&file)
-        .args(arguments)
-        .env_remove("KUBECONFIG")
-        .output()
-        .unwrap();
-    Ran {
-        code: output.status.code().unwrap(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    let files = directory(&[("service.yaml", text)]);
+    slipway(files.path(), &[&["plan", "-f", "service.yaml"], arguments].concat(), "")
 }
 
 #[test]

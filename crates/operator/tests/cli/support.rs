@@ -15,6 +15,7 @@ pub fn slipway(directory: &Path, arguments: &[&str], stdin: &str) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_slipway"))
         .args(arguments)
         .current_dir(directory)
+        .env_remove("KUBECONFIG")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,49 +1,11 @@
-//! `slipway check` and `slipway import`, as people run them.
-
-#![allow(clippy::unwrap_used)] // also in the helpers of tests
+//! `slipway check` of ContainerServices, and what it has for every kind.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn slipway(directory: &Path, arguments: &[&str], stdin: &str) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_slipway"))
-        .args(arguments)
-        .current_dir(directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that refuses its input may close it early.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    Ran {
-        code: status.code().unwrap(),
-        out: String::from_utf8(stdout).unwrap(),
-        err: String::from_utf8(stderr).unwrap(),
-    }
-}
-
-fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = directory.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    directory
-}
+use crate::support::{directory, slipway};
 
 const GOOD: &str = "\
 apiVersion: slipway.dev/v1alpha1
@@ -286,68 +248,6 @@ fn hostile_files_are_refused_with_a_bound() {
     }
 }
 
-const COMPOSE: &str = "\
-version: '3'
-services:
-  web:
-    image: \"web:${TAG}\"
-    env_file: web.env
-    volumes: ['./site:/site:ro']
-";
-
-#[test]
-fn an_import_passes_the_check() {
-    let files = directory(&[
-        ("shop/compose.yaml", COMPOSE),
-        ("shop/web.env", "A=b\n"),
-        ("shop/.env", "TAG=1\n"),
-        ("shop/site/index", ""),
-    ]);
-    let arguments = [
-        "import",
-        "compose",
-        "shop/compose.yaml",
-        "--namespace",
-        "lab",
-        "--env",
-        "TAG=2",
-        "--project-directory",
-        "/srv/shop",
-    ];
-    let imported = slipway(files.path(), &arguments, "");
-    assert_eq!(imported.code, 0, "{}", imported.err);
-    for wanted in ["name: shop\n", "TAG: \"2\"", "/srv/shop/site:/site:ro", "kind: Secret", "namespace: lab"] {
-        assert!(imported.out.contains(wanted), "{wanted}\n{}", imported.out);
-    }
-    let checked = slipway(files.path(), &["check", "-f", "-"], &imported.out);
-    assert_eq!((checked.code, checked.out.as_str()), (0, ""), "{}", checked.err);
-    let several = slipway(files.path(), &[&arguments[..], &["--name", "Bad Name"]].concat(), "");
-    assert_eq!((several.code, several.out.as_str()), (1, ""));
-    assert!(several.err.contains("(InvalidName)"), "{}", several.err);
-}
-
-#[test]
-fn an_import_reads_nothing_outside_of_its_directory() {
-    let compose = |file: &str| format!("services: {{a: {{image: a, env_file: '{file}'}}}}");
-    let files = directory(&[
-        ("secret.env", "A=hunter2\n"),
-        ("p/up.yaml", &compose("../secret.env")),
-        ("p/absolute.yaml", &compose("/etc/hostname")),
-        ("p/link.yaml", &compose("link.env")),
-        ("p/include.yaml", "include: [../other.yaml]\nservices: {a: {image: a}}"),
-        ("other.yaml", "services: {b: {image: b}}"),
-    ]);
-    std::os::unix::fs::symlink("../secret.env", files.path().join("p/link.env")).unwrap();
-    for name in ["up", "absolute", "link", "include"] {
-        let ran = slipway(files.path(), &["import", "compose", &format!("p/{name}.yaml")], "");
-        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{name}: {}", ran.err);
-        assert!(ran.err.contains("is outside of"), "{name}: {}", ran.err);
-        assert!(!ran.err.contains("hunter2"), "{name}");
-    }
-    let ran = slipway(files.path(), &["import", "compose", "p/up.yaml", "other.yaml"], "");
-    assert_eq!(ran.code, 2, "{}", ran.err);
-}
-
 #[test]
 fn a_finding_is_shown_with_its_line_and_a_caret() {
     let files = directory(&[("bad.yaml", BAD)]);
@@ -392,89 +292,6 @@ fn patterns_name_files() {
     assert!(ran.code == 0 && ran.err.ends_with("in 2 files: 0 errors, 0 warnings\n"), "{}", ran.err);
     let ran = slipway(files.path(), &["check", "-f", "si*/*.json"], "");
     assert!(ran.code == 2 && ran.err.contains("names no file"), "{}", ran.err);
-}
-
-const DRYDOCK: &str = include_str!("../../plan/src/formats/drydock/fixtures/full.yaml");
-
-#[test]
-fn a_drydock_site_becomes_files() {
-    let files = directory(&[("full.yaml", DRYDOCK)]);
-    let import = ["import", "drydock", "full.yaml", "-o", "out/site"];
-    let ran = slipway(files.path(), &import, "");
-    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
-    assert!(ran.err.contains("full.yaml:185:48: warning: the node `Node-01` is called `node-01` now"), "{}", ran.err);
-    assert!(ran.err.ends_with("imported 15 documents: 1 Design, 2 Nodes, 4 Secrets, into out/site\n"), "{}", ran.err);
-    assert!(!ran.err.contains("hunter"), "{}", ran.err);
-    let read = || {
-        let entries = fs::read_dir(files.path().join("out/site")).unwrap().map(|entry| entry.unwrap().path());
-        entries
-            .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
-            .collect::<std::collections::BTreeMap<_, _>>()
-    };
-    let first = read();
-    let names: Vec<String> = first.keys().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
-    assert_eq!(
-        names,
-        [
-            "design-north-1.yaml",
-            "node-node-01.yaml",
-            "node-node-02.yaml",
-            "secret-base-profile-profile-bmc.yaml",
-            "secret-edge-profile-bmc.yaml",
-            "secret-node-02-node-bmc.yaml",
-            "secret-north-1-drydock.yaml"
-        ]
-    );
-    for (path, text) in &first {
-        let is_secret = path.to_str().unwrap().contains("/secret-");
-        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions()) & 0o777;
-        // Nobody but the owner may read a Secret.
-        assert_eq!((text.contains("hunter"), mode.trailing_zeros() >= 6), (is_secret, is_secret), "{}", path.display());
-    }
-    assert_eq!(slipway(files.path(), &import, "").code, 0);
-    assert!(read() == first, "a second import writes the same");
-}
-
-#[test]
-fn what_drydock_would_refuse_is_not_written_by_halves() {
-    let good = "schema: drydock/Region/v1\nmetadata: {name: lab}\ndata: {}\n";
-    let bad = "---\nschema: drydock/Network/v1\nmetadata: {name: net}\ndata: {cidr: 10.0.0.0/8, vlan: 100}\n";
-    let files = directory(&[("site.yaml", &format!("{good}{bad}"))]);
-    let import = ["import", "drydock", "site.yaml", "-o", "out"];
-    let ran = slipway(files.path(), &import, "");
-    assert_eq!(ran.code, 1, "{}", ran.err);
-    assert!(
-        ran.err.starts_with("site.yaml:7:32: error: 100 where text is wanted (DD001) [data.vlan]; write \"100\"\n"),
-        "{}",
-        ran.err
-    );
-    assert!(!files.path().join("out").exists());
-    let ran = slipway(files.path(), &[&import[..], &["--keep-going", "--namespace", "lab"]].concat(), "");
-    assert_eq!(ran.code, 1, "{}", ran.err);
-    assert!(fs::read_to_string(files.path().join("out/design-lab.yaml")).unwrap().contains("namespace: lab"));
-    let streamed = slipway(files.path(), &["import", "drydock", "-", "--name", "other"], good);
-    assert!(
-        streamed.code == 0 && streamed.out.contains("kind: Design") && streamed.out.contains("name: other"),
-        "{}",
-        streamed.err
-    );
-}
-
-#[test]
-fn hostile_sites_are_refused_with_their_place() {
-    let files = directory(&[
-        ("tab.yaml", "schema: drydock/Region/v1\ndata:\n\ta: b\n"),
-        ("large.yaml", &"a: b\n".repeat(4 << 20)),
-    ]);
-    fs::write(files.path().join("latin.yaml"), b"schema: drydock/Region/v1\nmetadata: {name: caf\xe9}\n").unwrap();
-    for (name, code, wanted) in [
-        ("tab.yaml", 1, "tab.yaml:3:2: error: tabs disallowed"),
-        ("large.yaml", 2, "large.yaml has more than 16 MiB"),
-        ("latin.yaml", 2, "latin.yaml:2:21: the file is not UTF-8 text"),
-    ] {
-        let ran = slipway(files.path(), &["import", "drydock", name], "");
-        assert!(ran.code == code && ran.err.contains(wanted) && ran.out.is_empty(), "{name}: {} {}", ran.code, ran.err);
-    }
 }
 
 #[test]
