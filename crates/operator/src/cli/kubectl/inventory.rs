@@ -7,10 +7,9 @@ use anyhow::anyhow;
 use slipway_api::node_inventory::NodeInventorySpec;
 use slipway_api::{Node, NodeInventory};
 
-use super::cluster::Reach;
 use super::paint::{BOLD, DIM};
 use super::target::{KindName, Target};
-use super::{Format, finish, print};
+use super::{View, finish, print};
 
 const EXAMPLES: &str = "\
 It is what the BMC told last; `kubectl get ninv` lists all. In JSON and YAML it is the NodeInventory's spec.
@@ -29,18 +28,14 @@ pub(in crate::cli) struct Args {
     #[arg(value_name = "node/NAME")]
     target: Target,
 
-    /// How the inventory is printed.
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    output: Format,
-
     #[command(flatten)]
-    reach: Reach,
+    view: View,
 }
 
 pub(in crate::cli) fn run(args: &Args) -> ExitCode {
     finish(async {
         args.target.must_be(KindName::Node)?;
-        let cluster = args.reach.cluster().await?;
+        let cluster = args.view.reach.cluster().await?;
         let read = cluster.api::<NodeInventory>().get_opt(&args.target.name).await;
         let found = cluster.call(&format!("read the inventory of {}", args.target), async { read }).await?;
         let Some(NodeInventory { spec: inventory, .. }) = found else {
@@ -53,7 +48,7 @@ pub(in crate::cli) fn run(args: &Args) -> ExitCode {
             };
             return Err(anyhow!("{} has no inventory: {why}", args.target));
         };
-        print(&inventory, args.output, |out| text(out, &inventory))?;
+        print(&inventory, args.view.output, |out| text(out, &inventory))?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -9,11 +9,10 @@ use anyhow::{Context as _, Result};
 use futures::{AsyncBufReadExt as _, StreamExt as _, TryStreamExt as _};
 use http_body_util::BodyExt as _;
 
-use super::cluster::Reach;
 use super::live::{Way, ask};
 use super::paint::{BAD, DIM};
 use super::target::{KindName, Target};
-use super::{Format, finish};
+use super::{Format, View, finish};
 use crate::live::{Line, Wanted};
 
 /// Colours of the prefixes, in turn.
@@ -21,8 +20,8 @@ const COLOURS: [AnsiColor; 6] =
     [AnsiColor::Cyan, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::Magenta, AnsiColor::Blue, AnsiColor::BrightCyan];
 
 const EXAMPLES: &str = "\
-Each line has its host and service before it. In JSON and YAML there is one document a line. With -f it goes on over restarts and updates of
-containers, until you end it. You need the right to get containerservices/logs (API group slipway.dev) of the object, and to reach the
+Each line has its host and service before it. In JSON and YAML there is one document a line. With -f it goes on over restarts and updates of \
+containers, until you end it. You need the right to get containerservices/logs (API group slipway.dev) of the object, and to reach the \
 operator: services/proxy in its namespace, or --server. What a host cannot tell is said on stderr.
 
 Exit code: 0 shown, 1 failed, 2 wrong usage, 3 some host or container could not be read.
@@ -67,21 +66,17 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     timestamps: bool,
 
-    /// How lines are printed.
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    output: Format,
+    #[command(flatten)]
+    view: View,
 
     #[command(flatten)]
     way: Way,
-
-    #[command(flatten)]
-    reach: Reach,
 }
 
 pub(in crate::cli) fn run(args: &Args) -> ExitCode {
     finish(async {
         args.target.must_be(KindName::ContainerService)?;
-        let namespace = args.reach.cluster().await?.namespace;
+        let namespace = args.view.reach.cluster().await?.namespace;
         let wanted = Wanted {
             follow: args.follow,
             service: args.service.clone(),
@@ -91,10 +86,10 @@ pub(in crate::cli) fn run(args: &Args) -> ExitCode {
         };
         let query = query(&wanted)?;
         let path = format!("/v1alpha1/namespaces/{namespace}/containerservices/{}/logs?{query}", args.target.name);
-        let answer = ask(&args.reach, &args.way, &path).await?;
+        let answer = ask(&args.view.reach, &args.way, &path).await?;
         let bytes = answer.into_body().into_data_stream().map_err(std::io::Error::other);
         let mut lines = bytes.boxed().into_async_read().lines();
-        let mut printer = Printer::new(args.output, args.timestamps);
+        let mut printer = Printer::new(args.view.output, args.timestamps);
         while let Some(line) = lines.next().await {
             let line = line.context("the answer broke off")?;
             let line: Line = serde_json::from_str(&line).context("the operator's answer is not understood")?;

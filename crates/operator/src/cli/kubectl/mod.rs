@@ -32,6 +32,17 @@ pub(super) enum Format {
     Yaml,
 }
 
+/// What every verb takes that shows something.
+#[derive(Debug, clap::Args)]
+struct View {
+    /// How the answer is printed.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+
+    #[command(flatten)]
+    reach: Reach,
+}
+
 /// Runs a verb to its end and makes its exit code.
 fn finish(verb: impl Future<Output = Result<ExitCode>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

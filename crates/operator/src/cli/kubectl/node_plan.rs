@@ -22,10 +22,10 @@ use super::{Format, finish, print};
 const WAITING: u8 = 3;
 
 const EXAMPLES: &str = "\
-The plan that is approved is the plan that was seen: the hash is of its steps, of the state that they were planned on and of the time,
+The plan that is approved is the plan that was seen: the hash is of its steps, of the state that they were planned on and of the time, \
 and nothing is written if the Node has changed since it was read.
 
-Exit code: 0 approved, 1 failed, 2 wrong usage, 3 no plan waits, or another one than --hash, 4 not written, since Argo CD or Flux
+Exit code: 0 approved, 1 failed, 2 wrong usage, 3 no plan waits, or another one than --hash, 4 not written, since Argo CD or Flux \
 manages the object.
 
 Examples:

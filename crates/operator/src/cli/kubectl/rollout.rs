@@ -14,13 +14,13 @@ use super::cluster::Reach;
 use super::paint::{BAD, BOLD, DIM, GOOD, WAITS};
 use super::target::{KindName, Target};
 use super::write::{How, write};
-use super::{Format, finish, print};
+use super::{View, finish, print};
 
 const EXAMPLES: &str = "\
 status reads; the others write one field of the spec: spec.rollout.paused, or spec.rollout.retry.requestedAt.
 On a Design that Argo CD or Flux manages the change to commit is printed instead.
 
-Exit code: 0 done (status: all groups are done), 1 failed (status: a group failed), 2 wrong usage,
+Exit code: 0 done (status: all groups are done), 1 failed (status: a group failed), 2 wrong usage, \
 3 (status) not done yet, 4 not written, since Argo CD or Flux manages the Design.
 
 Examples:
@@ -55,12 +55,8 @@ struct Status {
     #[arg(value_name = "dsn/NAME")]
     target: Target,
 
-    /// How the answer is printed.
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    output: Format,
-
     #[command(flatten)]
-    reach: Reach,
+    view: View,
 }
 
 #[derive(Debug, clap::Args)]
@@ -135,10 +131,10 @@ struct Progress {
 impl Status {
     async fn run(&self) -> Result<ExitCode> {
         self.target.must_be(KindName::Design)?;
-        let cluster = self.reach.cluster().await?;
+        let cluster = self.view.reach.cluster().await?;
         let design = cluster.get::<Design>(&self.target).await?;
         let progress = Progress::of(&design, &self.target.name);
-        print(&progress, self.output, |out| progress.text(out))?;
+        print(&progress, self.view.output, |out| progress.text(out))?;
         Ok(progress.exit_code())
     }
 }

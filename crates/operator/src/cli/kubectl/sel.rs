@@ -6,14 +6,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::cluster::Reach;
 use super::live::{Way, ask};
 use super::paint::{BAD, DIM, WAITS};
 use super::target::{KindName, Target};
-use super::{Format, finish, print};
+use super::{View, finish, print};
 
 const EXAMPLES: &str = "\
-It is read now, from the BMC, through the one session that the operator has with it. You need the right to get nodes/sel (API group
+It is read now, from the BMC, through the one session that the operator has with it. You need the right to get nodes/sel (API group \
 slipway.dev) of the Node, and to reach the operator: services/proxy in its namespace, or --server.
 
 Exit code: 0 shown, 1 failed, 2 wrong usage.
@@ -35,15 +34,11 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
 
-    /// How the entries are printed.
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    output: Format,
+    #[command(flatten)]
+    view: View,
 
     #[command(flatten)]
     way: Way,
-
-    #[command(flatten)]
-    reach: Reach,
 }
 
 /// The endpoint's answer.
@@ -65,12 +60,12 @@ struct Entry {
 pub(in crate::cli) fn run(args: &Args) -> ExitCode {
     finish(async {
         args.target.must_be(KindName::Node)?;
-        let namespace = args.reach.cluster().await?.namespace;
+        let namespace = args.view.reach.cluster().await?.namespace;
         let path = format!("/v1alpha1/namespaces/{namespace}/nodes/{}/sel?limit={}", args.target.name, args.limit);
-        let answer = ask(&args.reach, &args.way, &path).await?;
+        let answer = ask(&args.view.reach, &args.way, &path).await?;
         let body = answer.into_body().collect_bytes().await.context("the answer broke off")?;
         let log: Log = serde_json::from_slice(&body).context("the operator's answer is not understood")?;
-        print(&log, args.output, |out| text(out, &log))?;
+        print(&log, args.view.output, |out| text(out, &log))?;
         Ok(ExitCode::SUCCESS)
     })
 }

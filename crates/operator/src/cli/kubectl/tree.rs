@@ -8,10 +8,10 @@ use kube::api::{Api, ListParams};
 use slipway_api::{ContainerService, Design, Node};
 use slipway_plan::tree::{Branch, Objects, around, tree};
 
-use super::cluster::{Cluster, Namespaced, Reach, code};
+use super::cluster::{Cluster, Namespaced, code};
 use super::paint::{BOLD, DIM, mark};
 use super::target::Target;
-use super::{Format, finish, print};
+use super::{View, finish, print};
 
 /// Characters of a message that a line shows; `why` has it all.
 const MESSAGE: usize = 100;
@@ -38,17 +38,13 @@ pub(in crate::cli) struct Args {
     #[arg(short = 'A', long, conflicts_with_all = ["namespace", "target"])]
     all_namespaces: bool,
 
-    /// How the tree is printed.
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    output: Format,
-
     #[command(flatten)]
-    reach: Reach,
+    view: View,
 }
 
 pub(in crate::cli) fn run(args: &Args) -> ExitCode {
     finish(async {
-        let cluster = args.reach.cluster().await?;
+        let cluster = args.view.reach.cluster().await?;
         let (designs, nodes, services) = tokio::try_join!(
             list::<Design>(&cluster, args.all_namespaces),
             list::<Node>(&cluster, args.all_namespaces),
@@ -67,7 +63,7 @@ pub(in crate::cli) fn run(args: &Args) -> ExitCode {
                 if args.all_namespaces { "any namespace".into() } else { format!("namespace {}", cluster.namespace) };
             eprintln!("there is no Design, Node or ContainerService in {place}");
         }
-        print(&roots, args.output, |out| text(out, &roots, args.all_namespaces))?;
+        print(&roots, args.view.output, |out| text(out, &roots, args.all_namespaces))?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -14,10 +14,10 @@ use slipway_api::{ContainerService, Design, Node};
 use slipway_plan::container_service::definition::NeedKind;
 use slipway_plan::why::{self, Answer, Facts, Happened, Leader, Link, Reference, State, Subject, age};
 
-use super::cluster::{Cluster, Reach, code};
+use super::cluster::{Cluster, code};
 use super::paint::{BOLD, DIM, WAITS, mark};
 use super::target::{KindName, Target};
-use super::{Format, finish, print};
+use super::{View, finish, print};
 use crate::lease;
 
 /// Events that are shown.
@@ -42,19 +42,15 @@ pub(in crate::cli) struct Args {
     #[arg(value_name = "KIND/NAME")]
     target: Target,
 
-    /// How the answer is printed.
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    output: Format,
-
     #[command(flatten)]
-    reach: Reach,
+    view: View,
 }
 
 pub(in crate::cli) fn run(args: &Args) -> ExitCode {
     finish(async {
-        let cluster = args.reach.cluster().await?;
+        let cluster = args.view.reach.cluster().await?;
         let answer = answer(&cluster, &args.target).await?;
-        print(&answer, args.output, |out| text(out, &answer, Timestamp::now()))?;
+        print(&answer, args.view.output, |out| text(out, &answer, Timestamp::now()))?;
         Ok(ExitCode::SUCCESS)
     })
 }
