@@ -147,10 +147,10 @@ fn platform(platform: &Platform, path: &str, written: &mut Written<'_>) {
 /// Blanks belong to a value between double quotes alone, and line breaks to none
 /// (Documentation/admin-guide/kernel-parameters.rst).
 fn is_one_value(value: &str) -> bool {
-    let is_unquoted = |(number, part): (usize, &str)| number % 2 == 0 && part.contains(char::is_whitespace);
+    let is_unquoted = |(number, part): (usize, &str)| number.is_multiple_of(2) && part.contains(char::is_whitespace);
     !value.contains(char::is_control)
         && !value.split('"').enumerate().any(is_unquoted)
-        && value.matches('"').count() % 2 == 0
+        && value.matches('"').count().is_multiple_of(2)
 }
 
 fn metadata(metadata: &Metadata, path: &str, written: &mut Written<'_>) {

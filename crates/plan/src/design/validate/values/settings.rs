@@ -13,7 +13,7 @@ use crate::formats::compose::nearest;
 const ARCHIVES: [&str; 2] = ["main_archive", "ports_archive"];
 const POCKETS: [&str; 3] = ["security", "updates", "backports"];
 const COMPONENTS: [&str; 4] = ["main", "restricted", "universe", "multiverse"];
-/// How an armoured OpenPGP key begins (RFC 9580 6.2).
+/// How an armoured key of `OpenPGP` begins (RFC 9580 6.2).
 const ARMOUR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 
 pub(super) fn check(spec: &DesignSpec, base: &str, written: &mut Written<'_>) {
