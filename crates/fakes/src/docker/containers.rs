@@ -1,22 +1,17 @@
-//! Containers: made, shown, changed and removed. What they do by themselves is in `lifecycle`.
+//! Containers: what is known of each, and how they are changed and removed. How they are made is in `create`, how they are
+//! seen in `show`, and what they do by themselves in `lifecycle`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::archive::File;
-use super::engine::{Engine, no_container, time_text};
-use super::http::{Answer, Filters, Refusal, Reply, Request};
+use super::engine::{Engine, no_container};
+use super::http::{Answer, Refusal, Reply, Request};
 use super::image::Stream;
 use super::lifecycle::State;
-use super::networks::{fixed_address, is_predefined};
-
-/// What a real engine fills in where the request says nothing (taken from an inspect of Docker 20.10).
-const HOST_CONFIG: &str = include_str!("host_config.json");
-/// From this minor version of the API on, a container can be made on several networks at once.
-const API_MANY_NETWORKS: u32 = 44;
 
 /// A container.
 #[derive(Clone)]
@@ -109,7 +104,7 @@ impl Container {
         &self.config["Labels"]
     }
 
-    fn command(&self) -> Vec<String> {
+    pub(super) fn command(&self) -> Vec<String> {
         let words = |value: &Value| -> Vec<String> {
             value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
         };
@@ -138,67 +133,7 @@ impl Engine {
         self.containers.get_mut(id).ok_or_else(|| no_container(id))
     }
 
-    pub(super) fn container_create(&mut self, request: &Request) -> Reply {
-        let mut body = request.json()?;
-        let name = match request.text("name") {
-            "" => format!("nameless_{}", self.count()),
-            name => name.trim_start_matches('/').to_owned(),
-        };
-        check_name(&name)?;
-        let wanted = body["Image"].as_str().unwrap_or_default().to_owned();
-        let image_id = self.find_image(&wanted).map_err(|_| {
-            Refusal::new(404, format!("No such image: {}", super::reference::Reference::parse(&wanted)))
-        })?;
-        self.check_platform(&wanted, &image_id, request.text("platform"))?;
-        let asked_host = body["HostConfig"].take();
-        let asked_networks = body["NetworkingConfig"]["EndpointsConfig"].take();
-        if let Some(map) = body.as_object_mut() {
-            map.remove("HostConfig");
-            map.remove("NetworkingConfig");
-        }
-        self.check_name_is_free(&name, "")?;
-        let id = self.new_id("container");
-        let config = self.config(&id, &image_id, &body);
-        let host_config = self.host_config(&asked_host);
-        let endpoints = self.endpoints(request.api, &host_config, &asked_networks)?;
-        let mounts = self.mounts(&config, &host_config)?;
-        let sequence = self.count();
-        let created = self.now();
-        let container = Container {
-            id: id.clone(),
-            name,
-            sequence,
-            created,
-            image: wanted,
-            image_id,
-            config,
-            host_config,
-            endpoints,
-            mounts,
-            files: BTreeMap::new(),
-            log: Vec::new(),
-            state: State::default(),
-            published: Vec::new(),
-        };
-        self.containers.insert(id.clone(), container);
-        self.emit_container(created, "create", &id, &json!({}));
-        Ok(Answer::Json(201, json!({ "Id": id, "Warnings": [] })))
-    }
-
-    fn check_platform(&self, wanted: &str, image_id: &str, platform: &str) -> Result<(), Refusal> {
-        let mut parts = platform.split('/');
-        let (os, architecture) = (parts.next().unwrap_or_default(), parts.next());
-        let actual = &self.images[image_id].image.architecture;
-        if os.is_empty() || (os == "linux" && architecture.is_none_or(|architecture| architecture == actual)) {
-            return Ok(());
-        }
-        let message = format!(
-            "image with reference {wanted} was found but does not match the specified platform: wanted {platform}, actual: linux/{actual}"
-        );
-        Err(Refusal::new(404, message))
-    }
-
-    fn check_name_is_free(&self, name: &str, but_for: &str) -> Result<(), Refusal> {
+    pub(super) fn check_name_is_free(&self, name: &str, but_for: &str) -> Result<(), Refusal> {
         let holder = self.containers.values().find(|container| container.name == name && container.id != but_for);
         match holder {
             None => Ok(()),
@@ -210,289 +145,6 @@ impl Engine {
                 ),
             )),
         }
-    }
-
-    /// The request's configuration, completed by the image's.
-    fn config(&self, id: &str, image_id: &str, asked: &Value) -> Value {
-        let image = &self.images[image_id].image.config;
-        let mut config = json!({
-            "Hostname": &id[..12], "Domainname": "", "User": "", "AttachStdin": false, "AttachStdout": false,
-            "AttachStderr": false, "Tty": false, "OpenStdin": false, "StdinOnce": false, "Env": null, "Cmd": null,
-            "Image": "", "Volumes": null, "WorkingDir": "", "Entrypoint": null, "OnBuild": null, "Labels": {},
-        });
-        overlay(&mut config, asked);
-        let is_set = |value: &Value| {
-            !matches!(value, Value::Null) && value != "" && value.as_array().is_none_or(|list| !list.is_empty())
-        };
-        if !is_set(&config["Entrypoint"]) && !is_set(&config["Cmd"]) {
-            config["Cmd"] = image["Cmd"].clone();
-        }
-        for key in ["Entrypoint", "WorkingDir", "User", "StopSignal", "Healthcheck"] {
-            let unset = key == "Healthcheck" && config[key]["Test"].as_array().is_none_or(Vec::is_empty);
-            if (unset || !is_set(&config[key])) && is_set(&image[key]) {
-                config[key] = image[key].clone();
-            }
-        }
-        for key in ["Labels", "ExposedPorts", "Volumes"] {
-            if image[key].is_object() {
-                let mut merged = image[key].clone();
-                overlay(&mut merged, &config[key]);
-                config[key] = merged;
-            }
-        }
-        config["Env"] = merged_environment(&config["Env"], &image["Env"]);
-        config
-    }
-
-    fn host_config(&self, asked: &Value) -> Value {
-        let mut host: Value = serde_json::from_str(HOST_CONFIG).unwrap_or_default();
-        if self.version.is_new() {
-            host["NetworkMode"] = "bridge".into();
-            host["RestartPolicy"]["Name"] = "no".into();
-        }
-        overlay(&mut host, asked);
-        let memory = host["Memory"].as_i64().unwrap_or_default();
-        if memory > 0 && host["MemorySwap"].as_i64().unwrap_or_default() == 0 {
-            host["MemorySwap"] = (memory * 2).into();
-        }
-        if host["ShmSize"] == 0 {
-            host["ShmSize"] = (64 << 20).into();
-        }
-        if host["Privileged"] == true {
-            host["MaskedPaths"] = Value::Null;
-            host["ReadonlyPaths"] = Value::Null;
-        }
-        host
-    }
-
-    fn endpoints(&self, api: u32, host: &Value, asked: &Value) -> Result<BTreeMap<String, Endpoint>, Refusal> {
-        let asked = asked.as_object().cloned().unwrap_or_default();
-        if asked.len() > 1 && api < API_MANY_NETWORKS {
-            let mut names: Vec<_> = asked.keys().cloned().collect();
-            names.sort();
-            let how = if self.version.is_new() { "created with multiple network" } else { "connected to network" };
-            let message = format!("Container cannot be {how} endpoints: {}", names.join(", "));
-            return Err(Refusal::new(400, message));
-        }
-        if self.version.is_new() {
-            for (name, settings) in &asked {
-                let Ok(id) = self.find_network(name, |_| String::new()) else { continue };
-                if fixed_address(settings).is_some() {
-                    self.allows_fixed_address(&id).map_err(|refusal| {
-                        let message = format!(
-                            "invalid config for network {name}: invalid endpoint settings:\n{}",
-                            refusal.message
-                        );
-                        Refusal::new(400, message)
-                    })?;
-                }
-            }
-        }
-        let mode = match host["NetworkMode"].as_str().unwrap_or_default() {
-            "" | "default" => "bridge",
-            mode => mode,
-        };
-        if mode.starts_with("container:") {
-            return Ok(BTreeMap::new());
-        }
-        let mut endpoints: BTreeMap<_, _> =
-            asked.iter().map(|(name, settings)| (name.clone(), Endpoint::new(settings))).collect();
-        if endpoints.is_empty() {
-            endpoints.insert(mode.to_owned(), Endpoint::new(&Value::Null));
-        }
-        Ok(endpoints)
-    }
-
-    fn mounts(&mut self, config: &Value, host: &Value) -> Result<Vec<Mount>, Refusal> {
-        let mut mounts: Vec<Mount> = Vec::new();
-        for bind in host["Binds"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            let parts: Vec<&str> = bind.split(':').collect();
-            let [source, target, mode @ ..] = parts.as_slice() else {
-                return Err(Refusal::new(400, format!("invalid volume specification: '{bind}'")));
-            };
-            let mode = mode.first().copied().unwrap_or_default();
-            let writable = !mode.split(',').any(|option| option == "ro");
-            if source.starts_with('/') {
-                mounts.push(Mount { mode: mode.into(), writable, ..Mount::bind(source, target) });
-            } else {
-                self.make_volume(source, "local", Value::Null, Value::Null)?;
-                let mode = if mode.is_empty() { "z" } else { mode };
-                mounts.push(Mount { mode: mode.into(), writable, ..Mount::volume(source, target) });
-            }
-        }
-        for mount in host["Mounts"].as_array().into_iter().flatten() {
-            let text = |key: &str| mount[key].as_str().unwrap_or_default();
-            let writable = mount["ReadOnly"] != true;
-            let mode = if writable { "z" } else { "" };
-            match text("Type") {
-                "bind" => {
-                    if self.missing_host_paths.contains(text("Source")) {
-                        let message = format!(
-                            "invalid mount config for type \"bind\": bind source path does not exist: {}",
-                            text("Source")
-                        );
-                        return Err(Refusal::new(400, message));
-                    }
-                    mounts.push(Mount { writable, ..Mount::bind(text("Source"), text("Target")) });
-                }
-                "volume" => {
-                    let options = &mount["VolumeOptions"];
-                    let driver =
-                        options["DriverConfig"]["Name"].as_str().filter(|name| !name.is_empty()).unwrap_or("local");
-                    let anonymous = text("Source").is_empty();
-                    let name = if anonymous { self.new_id("volume") } else { text("Source").to_owned() };
-                    self.make_volume(
-                        &name,
-                        driver,
-                        options["Labels"].clone(),
-                        options["DriverConfig"]["Options"].clone(),
-                    )?;
-                    mounts.push(Mount {
-                        mode: mode.into(),
-                        writable,
-                        anonymous,
-                        ..Mount::volume(&name, text("Target"))
-                    });
-                }
-                "tmpfs" => mounts.push(Mount { kind: "tmpfs", ..Mount::bind("", text("Target")) }),
-                other => {
-                    return Err(Refusal::new(
-                        400,
-                        format!("invalid mount config for type \"{other}\": mount type unknown"),
-                    ));
-                }
-            }
-        }
-        let covered: BTreeSet<String> = mounts.iter().map(|mount| mount.target.clone()).collect();
-        let labels = if self.version.is_new() { json!({ "com.docker.volume.anonymous": "" }) } else { Value::Null };
-        for target in config["Volumes"].as_object().into_iter().flat_map(serde_json::Map::keys) {
-            if !covered.contains(target) {
-                let name = self.new_id("volume");
-                self.make_volume(&name, "local", labels.clone(), Value::Null)?;
-                mounts.push(Mount { anonymous: true, ..Mount::volume(&name, target) });
-            }
-        }
-        Ok(mounts)
-    }
-
-    pub(super) fn container_list(&self, request: &Request) -> Reply {
-        let filters = request.filters()?;
-        let known = [
-            "ancestor",
-            "before",
-            "expose",
-            "exited",
-            "health",
-            "id",
-            "isolation",
-            "is-task",
-            "label",
-            "name",
-            "network",
-            "publish",
-            "since",
-            "status",
-            "volume",
-        ];
-        filters.only(&known, self.version.is_new())?;
-        let all = request.flag("all") || !filters.values("status").is_empty();
-        let mut found: Vec<_> = self
-            .containers
-            .values()
-            .filter(|container| {
-                (all || container.is_up() || container.state.restarting()) && listed(container, &filters)
-            })
-            .collect();
-        found.sort_by_key(|container| std::cmp::Reverse(container.sequence));
-        if let Ok(limit) = request.text("limit").parse::<usize>()
-            && limit > 0
-        {
-            found.truncate(limit);
-        }
-        Ok(Answer::Json(200, found.into_iter().map(|container| self.summary(container)).collect()))
-    }
-
-    fn summary(&self, container: &Container) -> Value {
-        let named = self.find_image(&container.image).is_ok_and(|id| id == container.image_id);
-        let mut ports = Vec::new();
-        for published in &container.published {
-            let (number, protocol) = published.inner.split_once('/').unwrap_or((&published.inner, "tcp"));
-            let inner: u16 = number.parse().unwrap_or_default();
-            ports.push(
-                json!({ "IP": published.ip, "PrivatePort": inner, "PublicPort": published.host, "Type": protocol }),
-            );
-        }
-        json!({
-            "Id": container.id,
-            "Names": [format!("/{}", container.name)],
-            "Image": if named { &container.image } else { &container.image_id },
-            "ImageID": container.image_id,
-            "Command": container.command().join(" "),
-            "Created": container.created.as_second(),
-            "Ports": ports,
-            "Labels": container.labels(),
-            "State": container.state.status,
-            "Status": container.state.text(),
-            "HostConfig": { "NetworkMode": container.host_config["NetworkMode"] },
-            "NetworkSettings": { "Networks": self.show_endpoints(container) },
-            "Mounts": container.mounts.iter().map(Mount::show).collect::<Vec<_>>(),
-        })
-    }
-
-    pub(super) fn container_inspect(&self, name: &str) -> Reply {
-        let container = &self.containers[&self.find_container(name)?];
-        let mut command = container.command().into_iter();
-        let path = command.next().unwrap_or_default();
-        Ok(Answer::Json(
-            200,
-            json!({
-                "Id": container.id,
-                "Created": time_text(Some(container.created)),
-                "Path": path,
-                "Args": command.collect::<Vec<_>>(),
-                "State": container.state.show(),
-                "Image": container.image_id,
-                "ResolvConfPath": "",
-                "HostnamePath": "",
-                "HostsPath": "",
-                "LogPath": "",
-                "Name": format!("/{}", container.name),
-                "RestartCount": container.state.restart_count,
-                "Driver": "overlay2",
-                "Platform": "linux",
-                "MountLabel": "",
-                "ProcessLabel": "",
-                "AppArmorProfile": "",
-                "ExecIDs": null,
-                "HostConfig": container.host_config,
-                "Mounts": container.mounts.iter().map(Mount::show).collect::<Vec<_>>(),
-                "Config": container.config,
-                "NetworkSettings": { "Ports": show_ports(container), "Networks": self.show_endpoints(container) },
-            }),
-        ))
-    }
-
-    fn show_endpoints(&self, container: &Container) -> Value {
-        let mut shown = serde_json::Map::new();
-        for (name, endpoint) in &container.endpoints {
-            let mut settings = json!({
-                "IPAMConfig": null, "Links": null, "Aliases": null, "NetworkID": endpoint.network_id,
-                "EndpointID": endpoint.id, "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "",
-                "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "MacAddress": "", "DriverOpts": null,
-            });
-            overlay(&mut settings, &endpoint.settings);
-            if !self.version.is_new() && endpoint.has_own_alias && !is_predefined(name) {
-                let mut aliases = settings["Aliases"].as_array().cloned().unwrap_or_default();
-                aliases.push(container.id[..12].into());
-                settings["Aliases"] = aliases.into();
-            }
-            if let Some(ip) = endpoint.ipv4 {
-                settings["IPAddress"] = ip.to_string().into();
-                settings["IPPrefixLen"] = 16.into();
-            }
-            shown.insert(name.clone(), settings);
-        }
-        shown.into()
     }
 
     pub(super) fn container_rename(&mut self, name: &str, request: &Request) -> Reply {
@@ -607,7 +259,7 @@ impl Engine {
 }
 
 impl Mount {
-    fn bind(source: &str, target: &str) -> Self {
+    pub(super) fn bind(source: &str, target: &str) -> Self {
         Self {
             kind: "bind",
             name: String::new(),
@@ -619,12 +271,12 @@ impl Mount {
         }
     }
 
-    fn volume(name: &str, target: &str) -> Self {
+    pub(super) fn volume(name: &str, target: &str) -> Self {
         let source = format!("/var/lib/docker/volumes/{name}/_data");
         Self { kind: "volume", name: name.into(), ..Self::bind(&source, target) }
     }
 
-    fn show(&self) -> Value {
+    pub(super) fn show(&self) -> Value {
         let mut shown = json!({
             "Type": self.kind, "Source": self.source, "Destination": self.target, "Mode": self.mode, "RW": self.writable,
             "Propagation": if self.kind == "bind" { "rprivate" } else { "" },
@@ -641,7 +293,7 @@ fn clean(path: &str) -> String {
     if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { path.to_owned() }
 }
 
-fn check_name(name: &str) -> Result<(), Refusal> {
+pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
     let valid = name.len() > 1
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.-".contains(letter));
@@ -649,48 +301,6 @@ fn check_name(name: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(400, format!("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")))
-}
-
-fn listed(container: &Container, filters: &Filters) -> bool {
-    filters.labels(container.labels())
-        && filters.any("name", |wanted| container.name.contains(wanted.trim_matches(['^', '$', '/'])))
-        && filters.any("id", |wanted| container.id.starts_with(wanted))
-        && filters.any("status", |wanted| container.state.status == wanted)
-        && filters.any("ancestor", |wanted| container.image == wanted || container.image_id == wanted)
-        && filters
-            .any("volume", |wanted| container.mounts.iter().any(|mount| mount.name == wanted || mount.target == wanted))
-        && filters.any("network", |wanted| {
-            container.endpoints.iter().any(|(name, endpoint)| name == wanted || endpoint.network_id == wanted)
-        })
-        && filters
-            .any("health", |wanted| container.state.health.as_ref().map_or("none", |health| health.status) == wanted)
-}
-
-fn show_ports(container: &Container) -> Value {
-    let mut ports = serde_json::Map::new();
-    if container.is_up() {
-        for inner in container.config["ExposedPorts"].as_object().into_iter().flat_map(serde_json::Map::keys) {
-            ports.insert(inner.clone(), Value::Null);
-        }
-    }
-    for published in &container.published {
-        let shown = json!({ "HostIp": published.ip, "HostPort": published.host.to_string() });
-        match ports.get_mut(&published.inner) {
-            Some(Value::Array(list)) => list.push(shown),
-            _ => drop(ports.insert(published.inner.clone(), json!([shown]))),
-        }
-    }
-    ports.into()
-}
-
-/// The container's variables first, then those of the image that it does not set.
-fn merged_environment(own: &Value, of_image: &Value) -> Value {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let key = |value: &Value| value.as_str().and_then(|text| text.split('=').next()).unwrap_or_default().to_owned();
-    let mut merged = list(own);
-    let set: BTreeSet<String> = merged.iter().map(key).collect();
-    merged.extend(list(of_image).into_iter().filter(|variable| !set.contains(&key(variable))));
-    if merged.is_empty() { Value::Null } else { merged.into() }
 }
 
 /// Puts the keys of an object over those of another; null says nothing.

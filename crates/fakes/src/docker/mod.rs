@@ -7,6 +7,7 @@
 mod api;
 mod archive;
 mod containers;
+mod create;
 mod engine;
 mod http;
 mod image;
@@ -17,6 +18,7 @@ mod networks;
 mod reference;
 mod registry;
 mod server;
+mod show;
 mod volumes;
 
 use std::io;
