@@ -367,14 +367,12 @@ fn location(host: &str, port: u16) -> String {
 
 /// With a deadline over all of it, and errors in the words of the house. The client has one for each answer.
 async fn within<T>(at: &str, client: &Client, call: impl Future<Output = Result<T, Error>>) -> Result<T, DriverError> {
-    match tokio::time::timeout(WHOLE_CALL, call).await {
-        Ok(result) => result.map_err(|error| driver_error(at, &error)),
-        Err(_) => {
-            let (whole, pace) = (WHOLE_CALL.as_secs(), client.pace().await.as_secs());
-            Err(reasons::SLOW
-                .error(format!("{at} is slow: it is not done within {whole} s; its last answers took {pace} s each")))
-        }
-    }
+    let Ok(result) = tokio::time::timeout(WHOLE_CALL, call).await else {
+        let (whole, pace) = (WHOLE_CALL.as_secs(), client.pace().await.as_secs());
+        let told = format!("{at} is slow: it is not done within {whole} s; its last answers took {pace} s each");
+        return Err(reasons::SLOW.error(told));
+    };
+    result.map_err(|error| driver_error(at, &error))
 }
 
 fn driver_error(at: &str, error: &Error) -> DriverError {

@@ -304,7 +304,7 @@ impl Session {
         match seen {
             Ok(observed) => {
                 let took = took.try_into().unwrap_or(SignedDuration::MAX);
-                self.shown(Seen::Shown { observed, at, took, deep: look == Look::Evidence }, wish)
+                self.shown(&Seen::Shown { observed, at, took, deep: look == Look::Evidence }, wish)
             }
             Err(error) => {
                 self.failed(wish, &error);
@@ -313,8 +313,8 @@ impl Session {
         }
     }
 
-    fn shown(&mut self, seen: Seen, wish: &Wish) -> bool {
-        let Seen::Shown { observed, at, deep, .. } = &seen else { return false };
+    fn shown(&mut self, seen: &Seen, wish: &Wish) -> bool {
+        let Seen::Shown { observed, at, deep, .. } = seen else { return false };
         self.looks = self.looks.saturating_add(1);
         if let (true, Security::Tls { certificate_sha256, .. }) = (self.target.first_use, &observed.security) {
             self.pin(certificate_sha256.clone());
@@ -332,7 +332,7 @@ impl Session {
                 }
                 _ => true,
             };
-            state.seen = seen.clone();
+            state.seen.clone_from(seen);
             news
         })
     }

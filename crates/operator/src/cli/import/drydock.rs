@@ -132,7 +132,7 @@ fn mention_others(directory: &Path, manifests: &[Manifest]) {
     let names = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let mut others: Vec<String> = names
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".yaml") && !written.contains(name))
+        .filter(|name| Path::new(name).extension().is_some_and(|is| is == "yaml") && !written.contains(name))
         .collect();
     others.sort();
     if !others.is_empty() {
