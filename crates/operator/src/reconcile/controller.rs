@@ -35,15 +35,16 @@ struct Controller<K: Kind> {
 /// it abandons them at their next `await`.
 pub async fn run<K: Kind>(kind: Arc<K>, watch: Watch<K::Object>, related: &Related, context: Arc<Context>) {
     let cache = watch.cache();
+    let written = Written::default();
     let triggers = stream::select_all([
-        watch.changes(&context),
+        watch.changes(&context, written.clone()),
         referenced(kind.clone(), cache.clone(), related.changes()),
         kind.triggers(&cache),
     ])
     .take_until(context.stop.clone().cancelled_owned())
     .map(|key| Ok::<_, Infallible>(ObjectRef::<Guarded<K::Object>>::new(&key.name).within(&key.namespace)));
     let config = Config::default().concurrency(context.concurrency);
-    let controller = Arc::new(Controller { kind, context, written: Written::default() });
+    let controller = Arc::new(Controller { kind, context, written });
     applier(
         spawned,
         |_, never: &Infallible, _| match *never {},

@@ -138,6 +138,14 @@ impl<O: Object> Written<O> {
         }
     }
 
+    /// The watch shows this one now: a copy of what is no newer would only take memory.
+    pub(super) fn shown(&self, key: &Key, watched: &impl Resource) {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.get(key).is_some_and(|ours| version(&**ours) <= version(watched)) {
+            written.remove(key);
+        }
+    }
+
     pub(super) fn forget(&self, key: &Key) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
@@ -173,6 +181,11 @@ mod tests {
         assert_eq!(written.newest(&key, node("u", "99")).resource_version().as_deref(), Some("100"));
         assert_eq!(written.newest(&key, node("u", "100")).resource_version().as_deref(), Some("100"));
         assert!(written.0.lock().unwrap().is_empty(), "what the watch has shown is forgotten");
+        written.remember(key.clone(), node("u", "200"));
+        written.shown(&key, &*node("u", "150"));
+        assert_eq!(written.newest(&key, node("u", "150")).resource_version().as_deref(), Some("200"));
+        written.shown(&key, &*node("u", "200"));
+        assert!(written.0.lock().unwrap().is_empty(), "also without a pass");
         written.remember(key.clone(), node("u", "200"));
         assert_eq!(
             written.newest(&key, node("other", "150")).uid().as_deref(),

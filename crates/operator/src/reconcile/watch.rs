@@ -12,6 +12,7 @@ use kube::{Resource, ResourceExt};
 
 use super::cache::{Cache, Guarded};
 use super::kind::{Key, Object};
+use super::pass::Written;
 use crate::context::{Context, watched};
 use crate::error;
 use crate::waits::Waits;
@@ -41,7 +42,7 @@ impl<O: Object> Watch<O> {
 
     /// Watches while it is polled; yields what was created, changed or deleted, but for a change of the status alone: that
     /// is our own write, which tells us nothing new.
-    pub(super) fn changes(self, context: &Context) -> BoxStream<'static, Key> {
+    pub(super) fn changes(self, context: &Context, written: Written<O>) -> BoxStream<'static, Key> {
         let api = watched::<Guarded<O>>(&context.client, context.namespace.as_deref());
         let mut trouble = Trouble::new(context, &O::kind(&()));
         let cache = self.cache;
@@ -61,7 +62,11 @@ impl<O: Object> Watch<O> {
                         known.learn(&object);
                         (Key::of(&object), true)
                     }
-                    Ok(watcher::Event::Apply(object)) => (Key::of(&object), known.learn(&object)),
+                    Ok(watcher::Event::Apply(object)) => {
+                        let key = Key::of(&object);
+                        written.shown(&key, &object);
+                        (key, known.learn(&object))
+                    }
                     Ok(watcher::Event::Delete(object)) => {
                         known.forget(&object);
                         (Key::of(&object), true)

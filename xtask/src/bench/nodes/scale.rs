@@ -1,5 +1,6 @@
 //! A thousand Nodes from nothing to Ready, beside what a bare client can write; and their end.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -33,7 +34,9 @@ pub async fn creation(site: &Site, status_writes: &Path) -> Result<Vec<Figure>> 
     // The operator's own counter, as looking at a thousand Nodes would cost the API server what is measured.
     let told = "slipway_events_total{kind=\"node\"";
     site.until("all Nodes to be Ready", async || Ok(site.counted(told).await? >= COUNT)).await?;
-    let statuses = statuses(site).await?;
+    // A Node that failed before has told more than one thing.
+    site.until("every Node to be Ready", async || Ok(statuses(site).await?.is_some())).await?;
+    let statuses = statuses(site).await?.context("a Node is not Ready any more")?;
     let (writes, last) = (site.writes().await? - before - COUNT, last_event(site).await?);
     let cpu = Cpu::now()?.since(&cpu);
     let seconds = last.duration_since(began).as_secs_f64();
@@ -55,22 +58,25 @@ pub async fn creation(site: &Site, status_writes: &Path) -> Result<Vec<Figure>> 
     ])
 }
 
-/// The Nodes' statuses as JSON. All are Ready.
-async fn statuses(site: &Site) -> Result<Vec<String>> {
+/// The Nodes' statuses as JSON, if all are Ready.
+async fn statuses(site: &Site) -> Result<Option<Vec<String>>> {
     let nodes = site.nodes().list(&ListParams::default()).await?;
-    let json = |status: Option<NodeStatus>| -> Result<String> {
-        let status = status.context("a Node has no status")?;
-        ensure!(is_ready(&status.conditions), "not Ready: {status:?}");
-        Ok(serde_json::to_string(&status)?)
-    };
-    nodes.into_iter().map(|node| json(node.status)).collect()
+    let ready = |status: Option<NodeStatus>| status.filter(|status| is_ready(&status.conditions));
+    let statuses: Option<Vec<_>> = nodes.into_iter().map(|node| ready(node.status)).collect();
+    Ok(statuses.map(|all| all.iter().map(serde_json::to_string).collect()).transpose()?)
 }
 
-/// When the last Event was published.
+/// When the last Event was published. Warnings are shown: there is no reason for any.
 async fn last_event(site: &Site) -> Result<Timestamp> {
     let events = Api::<Event>::namespaced(site.client.clone(), NAMESPACE).list(&ListParams::default()).await?;
-    ensure!(events.items.len() == COUNT, "{} Events, for {COUNT} Nodes", events.items.len());
-    events.into_iter().filter_map(|event| event.event_time).map(|time| time.0).max().context("no Event has a time")
+    let mut warnings = BTreeMap::<_, (usize, _)>::new();
+    for event in events.items.iter().filter(|event| event.type_.as_deref() == Some("Warning")) {
+        warnings.entry(event.reason.as_deref().unwrap_or_default()).or_insert((0, event.note.as_deref())).0 += 1;
+    }
+    for (reason, (count, note)) in warnings {
+        eprintln!("bench: {count} warnings {reason}, for example: {}", note.unwrap_or_default());
+    }
+    events.iter().filter_map(|event| event.event_time.as_ref()).map(|time| time.0).max().context("no Event has a time")
 }
 
 /// Status writes a second by a bare client, of the size of this one, while the operator rests.
