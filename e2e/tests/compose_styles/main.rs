@@ -58,6 +58,9 @@ const STYLES: &[Style] = &[
         other: &[".services.prometheus.deploy", ".services.prometheus.volumes[0].source"],
         ..STYLE
     },
+    Style { files: &["dollars"], ..STYLE },
+    Style { files: &["labels"], ..STYLE },
+    Style { files: &["later", "later.more"], ..STYLE },
     Style { files: &["names"], other: &[".services.b.pull_policy"], ..STYLE },
 ];
 

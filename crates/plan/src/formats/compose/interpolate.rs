@@ -131,10 +131,8 @@ impl Expansion<'_, '_> {
                 &inside[end + 1..]
             } else {
                 let (name, tail) = split_name(rest);
-                if name.is_empty() {
-                    return Err(Problem::Syntax("a `$` has no variable's name after it".into()));
-                }
-                let value = self.get(name);
+                // One with no name after it is a dollar sign, as in the end of a regular expression.
+                let value = if name.is_empty() { "$".to_owned() } else { self.get(name) };
                 self.write(&mut out, &value)?;
                 tail
             };
@@ -157,14 +155,20 @@ impl Expansion<'_, '_> {
         let value = (self.lookup)(name).filter(|value| !(colon && value.is_empty())).map(str::to_owned);
         let mut characters = operation.chars();
         let (operator, word) = (characters.next(), characters.as_str());
+        let known = self.unset.len();
+        // What is not used must be good all the same: `${A:-${B:?}}` wants B, be A set or not.
+        let word = match operator {
+            Some('-' | '+' | '?') => self.text(word, depth + 1)?,
+            _ => String::new(),
+        };
+        if (operator == Some('+')) == value.is_none() {
+            self.unset.truncate(known);
+        }
         match (operator, value) {
             (Some('-' | '?'), Some(value)) => Ok(value),
-            (Some('-'), None) | (Some('+'), Some(_)) => self.text(word, depth + 1),
+            (Some('-'), None) | (Some('+'), Some(_)) => Ok(word),
             (Some('+'), None) => Ok(String::new()),
-            (Some('?'), None) => {
-                let reason = self.text(word, depth + 1)?;
-                Err(Problem::Required(name.to_owned(), reason))
-            }
+            (Some('?'), None) => Err(Problem::Required(name.to_owned(), word)),
             _ => Err(Problem::Syntax(format!(
                 "what follows the name in `${{{}…}}` is none of :- - :? ? :+ +",
                 shorten(name)
@@ -253,6 +257,11 @@ mod tests {
             ("${A:+{}}", "{}"),
             (r#"${U:-{"a": {"b": 1}}}"#, r#"{"a": {"b": 1}}"#),
             ("{$A}", "{a}"),
+            ("^a$|$1 $", "^a$|$1 $"),
+            ("$(pwd) $ {A} $-", "$(pwd) $ {A} $-"),
+            ("${A}$", "a$"),
+            ("$$$", "$$"),
+            ("$$$A", "$a"),
             ("ü${A}ü", "üaü"),
         ] {
             assert_eq!(text(written, &environment()), Ok(wanted.to_owned()), "{written}");
@@ -262,18 +271,18 @@ mod tests {
     #[test]
     fn what_cannot_be_interpolated() {
         for (written, code) in [
-            ("$", codes::INVALID_INTERPOLATION),
-            ("a $ b", codes::INVALID_INTERPOLATION),
             ("${", codes::INVALID_INTERPOLATION),
             ("${}", codes::INVALID_INTERPOLATION),
             ("${A", codes::INVALID_INTERPOLATION),
             ("${A b}", codes::INVALID_INTERPOLATION),
             ("${1}", codes::INVALID_INTERPOLATION),
-            ("$1", codes::INVALID_INTERPOLATION),
             ("${A:=b}", codes::INVALID_INTERPOLATION),
             ("${U:?set me}", codes::MISSING_VARIABLE),
             ("${U?}", codes::MISSING_VARIABLE),
             ("${EMPTY:?}", codes::MISSING_VARIABLE),
+            ("${A:-${V:?}}", codes::MISSING_VARIABLE),
+            ("${U:+${V:?}}", codes::MISSING_VARIABLE),
+            ("${A:-${1}}", codes::INVALID_INTERPOLATION),
         ] {
             assert_eq!(text(written, &environment()).expect_err(written).code, code, "{written}");
         }
@@ -292,9 +301,9 @@ mod tests {
     #[test]
     fn each_unset_variable_is_warned_about_once_and_keys_stay() {
         let findings = Findings::default();
-        let value = json!({"services": {"$A": ["$U", "$U", "$V"]}, "x-base": "${U:?}"});
+        let value = json!({"services": {"$A": ["$U", "$U", "$V", "${A:-$W}${W:+$W}"]}, "x-base": "${U:?}"});
         let tree = tree(&value, &environment(), "spec.compose", &findings);
-        assert_eq!(tree, json!({"services": {"$A": ["", "", ""]}}));
+        assert_eq!(tree, json!({"services": {"$A": ["", "", "", "a"]}}));
         let warnings: Vec<String> = findings.into_vec("").into_iter().map(|f| f.path).collect();
         assert_eq!(warnings, ["spec.compose.services.$A[0]", "spec.compose.services.$A[2]"]);
     }

@@ -264,7 +264,10 @@ impl<'a> At<'a> {
     }
 
     fn assignment(&self) -> Option<(String, Option<String>)> {
-        let text = self.scalar().unwrap_or_default();
+        let Value::String(text) = self.value else {
+            self.invalid(format!("{} is not KEY=value", describe(self.value)));
+            return None;
+        };
         let (key, value) = match text.split_once('=') {
             Some((key, value)) => (key, Some(value.to_owned())),
             None => (text.as_str(), None),

@@ -28,7 +28,7 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("external_links", "put both into one external network; there each finds the other by its name"),
     ("gpus", "use deploy.resources.reservations.devices"),
     ("isolation", "it is for Windows"),
-    ("label_file", "write the labels under labels:"),
+    ("label_file", "write the labels under labels:; `slipway import compose` does so"),
     ("links", "services of one network find each other by name; `slipway import compose` rewrites links"),
     ("log_driver", "use logging.driver; `slipway import compose` rewrites it"),
     ("log_opt", "use logging.options; `slipway import compose` rewrites it"),

@@ -248,7 +248,7 @@ configs:
 #[test]
 fn variables_that_are_missing() {
     insta::assert_snapshot!(findings(
-        "services:\n  a:\n    image: 'a:${TAG:?which one}'\n    command: [$UNSET, '${UNSET}', '${']\n    environment: {A: , B: 'hunter2$-hunter2', C: '${A hunter2}'}\n    ports: ['${P?}:80']\n"
+        "services:\n  a:\n    image: 'a:${TAG:?which one}'\n    command: [$UNSET, '${UNSET}', '${']\n    environment: {A: , B: 'hunter2${-}hunter2', C: '${A hunter2}'}\n    ports: ['${P?}:80']\n"
     ));
 }
 

@@ -1,12 +1,13 @@
 //! Files that the project names become keys of a Secret or a ConfigMap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::resolve::Resolver;
+use super::merge::assignments;
+use super::resolve::{Resolver, escape};
 use super::{Problems, paths};
-use crate::container_service::definition::seccomp_profile;
+use crate::container_service::definition::{env_file, seccomp_profile};
 use crate::finding::Finding;
 use crate::formats::compose::codes;
 use crate::formats::compose::read::shorten;
@@ -50,6 +51,9 @@ pub(super) fn bring(
 ) -> Brought {
     let mut brought = Brought::default();
     let mut collector = Collector { resolver, problems, brought: &mut brought };
+    for section in ["secrets", "configs"] {
+        collector.drop_unused(project, section);
+    }
     for (section, kind) in [("secrets", Kind::Secret), ("configs", Kind::Config)] {
         for (name, object) in section_of(project, section) {
             collector.object(object, &format!("{section}.{name}"), kind);
@@ -59,6 +63,7 @@ pub(super) fn bring(
     for (name, service) in section_of(project, "services") {
         if let Some(service) = service.as_object_mut() {
             collector.env_files(service, &format!("services.{name}.env_file"));
+            collector.label_files(service, &format!("services.{name}.label_file"));
             collector.seccomp_profiles(service, &format!("services.{name}.security_opt"));
             collector.binds(service, &format!("services.{name}.volumes"), host_directory, &mut configs);
         }
@@ -105,6 +110,20 @@ impl Collector<'_, '_> {
         }
     }
 
+    /// What no service uses need not be there.
+    fn drop_unused(&mut self, project: &mut Value, section: &str) {
+        let services = project.get("services").and_then(Value::as_object).into_iter().flat_map(Map::values);
+        let uses = services.filter_map(|service| service.get(section)?.as_array()).flatten();
+        let used: BTreeSet<String> =
+            uses.filter_map(|it| it.get("source").unwrap_or(it).as_str()).map(str::to_owned).collect();
+        let Some(objects) = project.get_mut(section).and_then(Value::as_object_mut) else { return };
+        let unused: Vec<String> = objects.keys().filter(|name| !used.contains(*name)).cloned().collect();
+        for name in unused {
+            objects.remove(&name);
+            self.problems.note(&format!("{section}.{name}"), "no service uses it: it is left out".into());
+        }
+    }
+
     /// Path under which a file was brought; a finding if it is not there.
     fn required(&mut self, written: &str, at: &str, kind: Kind) -> Option<String> {
         let path = self.path(written, at)?;
@@ -144,13 +163,15 @@ impl Collector<'_, '_> {
                 kept.push(entry);
                 continue;
             };
-            let is_optional = entry.get("required") == Some(&Value::Bool(false));
+            let is_optional = entry.get("required").is_some_and(is_false);
             if is_optional && self.path(&written, at).is_some_and(|path| self.resolver.text(&path) == Ok(None)) {
                 self.problems.note(at, format!("{} is not there, and not required: it is left out", shorten(&written)));
                 continue;
             }
             // Env files mostly hold passwords.
             let Some(path) = self.required(&written, at, Kind::Secret) else { continue };
+            let is_raw = entry.get("format").is_some_and(|format| format == "raw");
+            self.variables_of(&path, at, is_raw, &self.resolver.environment().clone());
             kept.push(match entry {
                 Value::Object(mut map) => {
                     map.insert("path".into(), path.into());
@@ -162,6 +183,55 @@ impl Collector<'_, '_> {
         if !kept.is_empty() {
             service.insert("env_file".into(), Value::Array(kept));
         }
+    }
+
+    /// Files of labels become labels; those that the service itself has win.
+    fn label_files(&mut self, service: &mut Map<String, Value>, at: &str) {
+        let Some(written) = service.remove("label_file") else { return };
+        let files = match written {
+            Value::Array(files) => files,
+            one => vec![one],
+        };
+        let mut labels = Map::new();
+        for file in &files {
+            let Some(path) = file.as_str().and_then(|file| self.path(file, at)) else {
+                self.problems.invalid(at, "is neither a path nor a list of paths".into());
+                continue;
+            };
+            let read = self.variables_of(&path, at, false, &BTreeMap::new());
+            labels.extend(read.into_iter().map(|(name, value)| (name, Value::from(value))));
+            self.problems.note(at, format!("the labels of {} were put under labels:", shorten(&path)));
+        }
+        let mut labels = Value::Object(labels);
+        escape(&mut labels);
+        if let (Value::Object(labels), Value::Object(own)) =
+            (&mut labels, assignments(service.remove("labels").unwrap_or_else(|| json!({}))))
+        {
+            labels.extend(own);
+        }
+        service.insert("labels".into(), labels);
+    }
+
+    /// What a file in the dotenv format sets; a finding if it is not there or cannot be read.
+    fn variables_of(
+        &mut self,
+        path: &str,
+        at: &str,
+        is_raw: bool,
+        environment: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let none = BTreeMap::new();
+        let mut reader = env_file::Reader::new(environment, &none);
+        let read = match self.resolver.text(path) {
+            Ok(Some(text)) if is_raw => reader.read_raw(&text),
+            Ok(Some(text)) => reader.read(&text),
+            Ok(None) => Err("there is no such file".into()),
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = read {
+            self.problems.invalid(at, format!("{}: {reason}", shorten(path)));
+        }
+        reader.finish()
     }
 
     /// `seccomp=FILE` of `security_opt`.
@@ -243,6 +313,12 @@ fn relative_source(mount: &Value) -> Option<String> {
             (is_bind && !source.starts_with(['/', '~', '$'])).then(|| source.to_owned())
         }
     }
+}
+
+/// A boolean as the format takes it, off.
+fn is_false(value: &Value) -> bool {
+    let off = |text: &str| ["false", "f", "no", "n", "off", "0"].contains(&text.to_ascii_lowercase().as_str());
+    value == &Value::Bool(false) || value.as_str().is_some_and(off)
 }
 
 fn with_source(mount: Value, source: &str) -> Value {

@@ -93,7 +93,7 @@ fn links(services: &mut Map<String, Value>, problems: &mut Problems) {
         let Some(links) = service.remove("links") else { continue };
         for link in links.as_array().into_iter().flatten().filter_map(Value::as_str) {
             let (target, alias) = link.split_once(':').unwrap_or((link, link));
-            depend_on(service, target);
+            depend_on(service, target, true);
             if alias != target {
                 aliases.push((target.to_owned(), alias.to_owned()));
             }
@@ -144,10 +144,14 @@ fn links(services: &mut Map<String, Value>, problems: &mut Problems) {
     }
 }
 
-fn depend_on(service: &mut Map<String, Value>, target: &str) {
+/// `restart`: it is made anew with the other, as Compose has it for a link.
+fn depend_on(service: &mut Map<String, Value>, target: &str, restart: bool) {
     let dependencies = names(service.remove("depends_on").unwrap_or_else(|| json!({})), "depends_on");
     let mut dependencies = dependencies.as_object().cloned().unwrap_or_default();
-    dependencies.entry(target).or_insert_with(|| json!({"condition": "service_started"}));
+    dependencies.entry(target).or_insert_with(|| match restart {
+        true => json!({"condition": "service_started", "restart": true}),
+        false => json!({"condition": "service_started"}),
+    });
     service.insert("depends_on".into(), Value::Object(dependencies));
 }
 
@@ -218,7 +222,7 @@ fn share_volumes(services: &mut Map<String, Value>, name: &str, project: &mut Va
         if let Some(own) = own.as_array_mut() {
             own.extend(shared.map(|mount| if read_only { make_read_only(mount) } else { mount }));
         }
-        depend_on(service, &source);
+        depend_on(service, &source, false);
         problems.note(&path, format!("the volumes of {source} are named here as well"));
     }
     if let Some(service) = services.get_mut(name).and_then(Value::as_object_mut) {

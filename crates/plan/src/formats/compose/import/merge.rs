@@ -25,7 +25,7 @@ enum Rule {
     Deep,
     /// The later value replaces the earlier one.
     Replace,
-    /// Both become maps of `KEY: value`.
+    /// Both become maps of `KEY: value`; a key without a value takes the place of one with a value.
     Assignments,
     /// Both become lists.
     Lists,
@@ -56,7 +56,19 @@ pub(super) fn merge(base: &mut Value, other: Value, path: &str, tags: &Tags, pro
         _ if other.is_null() => {}
         _ if base.is_null() => *base = other,
         Rule::Deep => deep(base, other, path, tags, problems),
-        Rule::Assignments => maps(base, assignments(other), assignments, path, tags, problems),
+        Rule::Assignments => {
+            let other = assignments(other);
+            let bare: Vec<String> = other
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter(|(key, value)| value.is_null() && tags.get(&format!("{path}.{key}")) != Some(&Tag::Reset))
+                .map(|(key, _)| key.clone())
+                .collect();
+            maps(base, other, assignments, path, tags, problems);
+            let kept = base.as_object_mut().into_iter();
+            kept.for_each(|map| map.extend(bare.iter().map(|key| (key.clone(), Value::Null))));
+        }
         Rule::Names => maps(base, names(other, path), |value| names(value, path), path, tags, problems),
         Rule::Lists => {
             let mut list = items(base.take());
@@ -85,7 +97,7 @@ fn rule(path: &str) -> Rule {
         (Some("services"), Some(_), Some(key)) => match key {
             "command" | "entrypoint" | "healthcheck.test" => Rule::Replace,
             "environment" | "labels" | "sysctls" | "annotations" | "deploy.labels" => Rule::Assignments,
-            "dns" | "dns_opt" | "dns_search" | "env_file" | "tmpfs" | "extra_hosts" => Rule::Lists,
+            "dns" | "dns_opt" | "dns_search" | "env_file" | "label_file" | "tmpfs" | "extra_hosts" => Rule::Lists,
             "depends_on" | "networks" => Rule::Names,
             "logging" => Rule::Logging,
             _ if key.starts_with("ulimits.") => Rule::Replace,
@@ -200,16 +212,18 @@ fn assignment(key: &str, value: &Value) -> Value {
     }
 }
 
-/// The later pool of a subnet is merged into the earlier one.
+/// The later pools, each with what the earlier one of its subnet says; earlier ones of other subnets go.
 fn pools(base: &mut Value, other: Value) {
-    let mut pools = items(base.take());
-    for pool in items(other) {
-        match (pools.iter_mut().find(|old| old.get("subnet") == pool.get("subnet")), pool) {
-            (Some(Value::Object(old)), Value::Object(pool)) => old.extend(pool),
-            (_, pool) => pools.push(pool),
+    let earlier = items(base.take());
+    let merged = items(other).into_iter().map(|pool| {
+        match (earlier.iter().find(|old| old.get("subnet") == pool.get("subnet")), pool) {
+            (Some(Value::Object(old)), Value::Object(pool)) => {
+                Value::Object(old.clone().into_iter().chain(pool).collect())
+            }
+            (_, pool) => pool,
         }
-    }
-    *base = Value::Array(pools);
+    });
+    *base = Value::Array(merged.collect());
 }
 
 /// In lists whose entries have an identity, the last one of each stays, in the place of the first.

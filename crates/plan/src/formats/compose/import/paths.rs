@@ -43,17 +43,19 @@ pub(super) fn rebase(file: &mut Value, directory: &str) {
 }
 
 fn rebase_service(service: &mut Value, directory: &str) {
-    match service.get_mut("env_file") {
-        Some(Value::Array(entries)) => {
-            for entry in entries {
-                if entry.is_object() {
-                    rebase_text(entry.get_mut("path"), directory);
-                } else {
-                    rebase_text(Some(entry), directory);
+    for key in ["env_file", "label_file"] {
+        match service.get_mut(key) {
+            Some(Value::Array(entries)) => {
+                for entry in entries {
+                    if entry.is_object() {
+                        rebase_text(entry.get_mut("path"), directory);
+                    } else {
+                        rebase_text(Some(entry), directory);
+                    }
                 }
             }
+            one => rebase_text(one, directory),
         }
-        one => rebase_text(one, directory),
     }
     if let Some(extends) = service.get_mut("extends") {
         rebase_text(extends.get_mut("file"), directory);

@@ -86,13 +86,14 @@ impl<'a> Resolver<'a> {
         let mut project = Value::Object(Map::new());
         for path in files {
             for (document, tags) in self.file(path, directory, problems)?.documents {
-                let extended = self.extended(document, &tags, path, problems);
+                let mut extended = self.extended(document, &tags, path, problems);
+                // A file's includes are a part of it, so that the files after it override them too.
+                let includes = extended.as_object_mut().and_then(|map| map.remove("include"));
+                if let Some(includes) = includes.filter(|includes| !includes.is_null()) {
+                    self.include(&mut extended, includes, directory, chain, problems);
+                }
                 merge(&mut project, extended, "", &tags, problems);
             }
-        }
-        let includes = project.as_object_mut().and_then(|map| map.remove("include"));
-        if let Some(includes) = includes {
-            self.include(&mut project, includes, directory, chain, problems);
         }
         Some(project)
     }
@@ -351,7 +352,7 @@ fn adopt(project: &mut Value, included: Value, problems: &mut Problems) {
 }
 
 /// Every dollar sign doubled: a text that was interpolated stays as it is when it is interpolated again.
-fn escape(value: &mut Value) {
+pub(super) fn escape(value: &mut Value) {
     match value {
         Value::String(text) => *text = text.replace('$', "$$"),
         Value::Array(items) => items.iter_mut().for_each(escape),
