@@ -14,7 +14,12 @@ pub const REVISION: &str = "slipway.dev/revision";
 pub const RESTART: &str = "slipway.dev/restart";
 /// `once` on a container that runs to its end; absent on one that is kept running.
 pub const LIFECYCLE: &str = "slipway.dev/lifecycle";
-/// What a helper volume is for (`files`: secrets and configs of a container that cannot be copied into).
+/// What a helper volume is for (`files`: secrets and configs of a container that cannot be copied into; `network`: a network on
+/// record).
 pub const ROLE: &str = "slipway.dev/role";
+/// ID of the network that a helper volume has on record.
+pub const NETWORK_ID: &str = "slipway.dev/network-id";
+/// The record: how to make the network again, and the places of containers in it, as JSON.
+pub const NETWORK: &str = "slipway.dev/network";
 /// UID of the Design that a kept model is of.
 pub const DESIGN: &str = "slipway.dev/design";

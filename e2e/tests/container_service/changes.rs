@@ -306,3 +306,67 @@ async fn what_is_refused_or_cannot_be_made_takes_nothing_from_what_runs() -> Res
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_on_which_a_service_fails_comes_back_as_it_was() -> Result<()> {
+    on_site(async |ns| {
+        let site = Site::with_hosts(ns, 1).await?;
+        // Healthy on the first network alone, as if something there were needed that the second one has not.
+        let on = |third: u8| {
+            let test = ["CMD-SHELL", "ip -4 addr show dev eth0 | grep -q 10.92.1. || { echo no way out; false; }"];
+            let check = json!({"test": test, "interval": "500ms", "retries": 2});
+            let network = json!({"ipam": {"config": [{"subnet": format!("10.92.{third}.0/24")}]}});
+            let back = json!({"ipv4_address": format!("10.92.{third}.77"), "aliases": ["store"]});
+            json!({
+                "compose": {
+                    "services": {
+                        "web": {"image": SLEEPER, "healthcheck": check, "depends_on": ["db"]},
+                        "db": {"image": SLEEPER, "networks": {"default": back}, "volumes": ["data:/data"]},
+                    },
+                    "networks": {"default": network},
+                    "volumes": {"data": {}},
+                },
+                "update": {"timeout": "60s", "minReady": "500ms"},
+            })
+        };
+        site.apply("app", &on(1)).await?;
+        site.ready("app").await?;
+        let names = ["app-web-1", "app-db-1"];
+        let first = site.containers(site.host(), "app").await?;
+        let volumes = site.volumes(site.host(), "app").await?;
+
+        let object = site.apply("app", &on(2)).await?;
+        let back = |it: &ContainerService| {
+            let status = it.status.as_ref().filter(|status| status.observed_generation == object.metadata.generation);
+            status.is_some_and(|status| !status.failed.is_empty() && status.ready.as_deref() == Some("2/2"))
+        };
+        let object = site.ns.wait_for("app", "failed and back", SOON, back).await?;
+        let condition = ready_condition(&object).context("no condition")?;
+        ensure!(condition.message.contains("no way out"), "it does not say why: {}", condition.message);
+        let now = site
+            .wait_containers(site.host(), "app", "the old ones to run", |all| all.len() == 2 && all.values().all(runs))
+            .await?;
+        for name in names {
+            ensure!(id_of(&now, name)? == id_of(&first, name)?, "{name} is not the old one: {now:?}");
+        }
+        let place = inspect(site.host(), "app-db-1").await?.network_settings.and_then(|it| it.networks);
+        let place = place.and_then(|mut it| it.remove("app_default")).context("it is on no network")?;
+        ensure!(place.ip_address.as_deref() == Some("10.92.1.77"), "its address is another: {place:?}");
+        ensure!(place.aliases.iter().flatten().any(|alias| alias == "store"), "its alias is gone: {place:?}");
+        eventually("nothing to be left of it", SOON, || async {
+            let left = site.volumes(site.host(), "app").await?;
+            ensure!(left == volumes, "{left:?}");
+            Ok(())
+        })
+        .await?;
+
+        site.apply("app", &on(1)).await?;
+        site.ready("app").await?;
+        let now = site.containers(site.host(), "app").await?;
+        for name in names {
+            ensure!(id_of(&now, name)? == id_of(&first, name)?, "{name} was made anew for nothing");
+        }
+        Ok(())
+    })
+    .await
+}

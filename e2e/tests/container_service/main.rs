@@ -6,6 +6,7 @@ mod conflicts;
 mod control_plane;
 mod crash;
 mod faults;
+mod gate;
 mod hostile;
 mod hosts;
 mod images;

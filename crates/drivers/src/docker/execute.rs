@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard_stubs::models::{ContainerUpdateBody, EndpointSettings, HostConfig, RestartPolicy, RestartPolicyNameEnum};
+use serde::Serialize;
 use serde_json::{Value, json};
 use slipway_api::labels;
 use slipway_plan::container_service::definition::{Container, ContainerKey, Definition, Network, Requirement, beyond};
@@ -30,6 +31,8 @@ const LONG_DEADLINE: Duration = Duration::from_mins(3);
 const AFTER_GRACE: Duration = Duration::from_secs(30);
 /// From this API version on, a container is created with all its networks; before, with one.
 const API_ALL_NETWORKS: u32 = 44;
+/// From this API version on, a place in a network can have a MAC address.
+pub(super) const API_ENDPOINT_MAC: u32 = 44;
 /// Label of Compose: ID of the image that the container was made from.
 const COMPOSE_IMAGE: &str = "com.docker.compose.image";
 
@@ -52,6 +55,9 @@ impl Execution<'_> {
             Step::RemoveImage { image } => images::remove(self.client, image).await,
             Step::CreateNetwork { name } => self.create_network(name).await,
             Step::TryNetwork { name } => self.try_network(name).await,
+            Step::KeepNetwork { name, id, containers } => self.keep_network(name, id, containers).await,
+            Step::RestoreNetwork { name } => self.restore_network(name).await,
+            Step::RebindContainer { id, name, network } => self.rebind_container(id, name, network).await,
             Step::RemoveNetwork { name, id } => self.remove_network(name, id).await,
             Step::CreateVolume { name } => self.create_volume(name).await,
             Step::RemoveVolume { name } => self.remove_volume(name).await,
@@ -70,12 +76,12 @@ impl Execution<'_> {
         taken.map_err(|error| error.of(&step.to_string()))
     }
 
-    fn is_ours(&self, labels: &wire::Labels) -> bool {
+    pub(super) fn is_ours(&self, labels: &wire::Labels) -> bool {
         wire::owner(labels).as_ref() == Some(self.owner)
     }
 
     /// A container of the owner; `None` if there is none of that ID or name.
-    async fn ours(&self, id: &str, name: &str) -> Result<Option<wire::Container>, CallError> {
+    pub(super) async fn ours(&self, id: &str, name: &str) -> Result<Option<wire::Container>, CallError> {
         match inspect(self.client, id).await? {
             Some(seen) if !self.is_ours(&seen.config.labels) => Err(not_ours("container", name)),
             seen => Ok(seen),
@@ -116,7 +122,7 @@ impl Execution<'_> {
         network.ok_or_else(|| undefined("network", name))
     }
 
-    async fn network(&self, id: &str) -> Result<Option<wire::Network>, CallError> {
+    pub(super) async fn network(&self, id: &str) -> Result<Option<wire::Network>, CallError> {
         present(self.client.get(format!("/networks/{}", segment(id))).read().await)
     }
 
@@ -143,11 +149,11 @@ impl Execution<'_> {
         Ok(())
     }
 
-    async fn volume(&self, name: &str) -> Result<Option<wire::Volume>, CallError> {
+    pub(super) async fn volume(&self, name: &str) -> Result<Option<wire::Volume>, CallError> {
         present(self.client.get(format!("/volumes/{}", segment(name))).read().await)
     }
 
-    async fn remove_volume(&self, name: &str) -> Result<(), CallError> {
+    pub(super) async fn remove_volume(&self, name: &str) -> Result<(), CallError> {
         match self.volume(name).await? {
             None => Ok(()),
             Some(seen) if !self.is_ours(&seen.labels) => Err(not_ours("volume", name)),
@@ -219,7 +225,7 @@ impl Execution<'_> {
     }
 
     /// The labels that tell whose it is and what it was made for.
-    fn marks(&self, revision: &str, restart: Option<&str>) -> HashMap<String, String> {
+    pub(super) fn marks(&self, revision: &str, restart: Option<&str>) -> HashMap<String, String> {
         [
             (labels::INSTALLATION, self.owner.installation.as_str()),
             (labels::NAMESPACE, &self.owner.namespace),
@@ -339,9 +345,9 @@ impl Execution<'_> {
         }
     }
 
-    async fn connect(&self, id: &str, network: &str, endpoint: &EndpointSettings) -> Result<(), CallError> {
+    pub(super) async fn connect(&self, id: &str, network: &str, place: &impl Serialize) -> Result<(), CallError> {
         let call = self.client.post(format!("/networks/{}/connect", segment(network)));
-        let call = call.json(&json!({ "Container": id, "EndpointConfig": endpoint })).deadline(DEADLINE);
+        let call = call.json(&json!({ "Container": id, "EndpointConfig": place })).deadline(DEADLINE);
         match call.send().await {
             // daemon/container_operations.go: "endpoint with name x already exists in network y", "… is already attached to network y".
             Err(error) if error.says("already exists in network") || error.says("is already attached to network") => {
@@ -403,7 +409,7 @@ fn changeable(wanted: &HostConfig) -> ContainerUpdateBody {
     }
 }
 
-pub(super) fn to_value(body: &impl serde::Serialize) -> Value {
+pub(super) fn to_value(body: &impl Serialize) -> Value {
     // Plain data with string keys always serialises.
     serde_json::to_value(body).unwrap_or_default()
 }
@@ -424,17 +430,17 @@ pub(super) fn done_if_gone<T>(answer: Result<T, CallError>) -> Result<(), CallEr
     present(answer).map(drop)
 }
 
-fn not_ours(what: &str, name: &str) -> CallError {
+pub(super) fn not_ours(what: &str, name: &str) -> CallError {
     CallError::Failed(
         reasons::NOT_OURS.error(format!("{what} {name} carries the labels of another owner; it is left alone")),
     )
 }
 
-fn taken(reason: Reason, what: &str, name: &str) -> CallError {
+pub(super) fn taken(reason: Reason, what: &str, name: &str) -> CallError {
     CallError::Failed(reason.error(format!("there is another {what} of the name {name}; it is left alone")))
 }
 
-fn gone(what: &str, name: &str) -> CallError {
+pub(super) fn gone(what: &str, name: &str) -> CallError {
     CallError::Failed(reasons::GONE.error(format!("there is no {what} {name} any more")))
 }
 

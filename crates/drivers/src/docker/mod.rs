@@ -13,6 +13,7 @@ mod events;
 mod execute;
 mod files;
 mod images;
+mod kept;
 mod lines;
 mod logs;
 mod observe;

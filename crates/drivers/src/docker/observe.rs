@@ -15,7 +15,7 @@ use super::errors::CallError;
 use super::execute::UNFINISHED;
 use super::images::{self, Reference};
 use super::text::{printable, tail};
-use super::{Query, wire};
+use super::{Query, kept, wire};
 
 /// Calls at a time.
 const PARALLEL: usize = 8;
@@ -64,6 +64,12 @@ pub(super) async fn observe(client: &Client, known: &Known, query: &Query) -> Re
                 query.networks.contains(&network.name) || wire::owner(&network.labels).as_ref() == Some(&query.owner)
             })
             .map(network)
+            .collect(),
+        kept_networks: volumes
+            .volumes
+            .iter()
+            .filter(|volume| wire::owner(&volume.labels).as_ref() == Some(&query.owner))
+            .filter_map(kept::kept)
             .collect(),
         volumes: volumes
             .volumes

@@ -8,7 +8,7 @@ use serde::Serialize;
 use slipway_api::container_service::ContainerServiceStatus;
 
 use super::definition::Lifecycle;
-use super::observed::{Container, Health, HealthStatus, Host, Image, Network, State, Volume};
+use super::observed::{Container, Health, HealthStatus, Host, Image, KeptNetwork, Network, State, Volume};
 use super::plan::{ImageView, Nodes, Step, Wait, plan};
 use super::status::status;
 use super::validate::Valid;
@@ -86,11 +86,21 @@ fn take(host: &mut Host, step: &Step, valid: &Valid, now: Timestamp) {
             host.networks.insert(name.clone(), Network { id: format!("new {name}"), owner, hash, project: None });
         }
         Step::TryNetwork { .. } => {}
+        Step::KeepNetwork { name, id, .. } => {
+            let hash = host.networks.get(name).and_then(|network| network.hash.clone());
+            let kept = KeptNetwork { volume: format!("{name} on record"), id: id.clone(), hash };
+            host.kept_networks.insert(name.clone(), kept);
+        }
+        // Only what has failed goes back, and here nothing fails.
+        Step::RestoreNetwork { .. } | Step::RebindContainer { .. } => {}
         Step::RemoveNetwork { name, .. } => drop(host.networks.remove(name)),
         Step::CreateVolume { name } => {
             host.volumes.insert(name.clone(), Volume { owner: Some(valid.owner.clone()), ..Volume::default() });
         }
-        Step::RemoveVolume { name } => drop(host.volumes.remove(name)),
+        Step::RemoveVolume { name } => {
+            host.volumes.remove(name);
+            host.kept_networks.retain(|_, kept| kept.volume != *name);
+        }
         Step::CreateContainer { key, name, revision, restart, .. } => {
             let Some(want) = definition.containers.get(key) else { return };
             host.containers.push(Container {

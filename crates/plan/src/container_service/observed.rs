@@ -27,6 +27,8 @@ pub struct Host {
     pub others: Vec<Other>,
     /// By name: the owner's networks, and any network that has a wanted name.
     pub networks: BTreeMap<String, Network>,
+    /// By name: the owner's networks that are on record to be made again.
+    pub kept_networks: BTreeMap<String, KeptNetwork>,
     /// By name: the owner's volumes, and any volume that has a wanted name.
     pub volumes: BTreeMap<String, Volume>,
     /// By reference as written: the wanted images that are present.
@@ -150,6 +152,17 @@ pub struct Network {
     pub hash: Option<String>,
     /// `com.docker.compose.project`, if it has one.
     pub project: Option<String>,
+}
+
+/// A network that is on record, in a volume's label, to be made again if what took its place fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptNetwork {
+    /// The volume that has the record.
+    pub volume: String,
+    /// ID that the network had.
+    pub id: String,
+    /// `slipway.dev/revision` that it had.
+    pub hash: Option<String>,
 }
 
 /// A volume on the engine.

@@ -1,9 +1,10 @@
 //! Changes: what is recreated, in which order, and the way back.
 
 use slipway_api::container_service::{OnFailure, UpdateOrder};
+use slipway_plan::container_service::observed::State;
 use slipway_plan::formats::compose::model::Condition::{Healthy, Started};
 
-use crate::sim::{Behaviour, NETWORK, Shape, World, service, valid};
+use crate::sim::{Behaviour, Mishap, NETWORK, Shape, World, service, valid};
 use crate::{MINUTE, SECOND};
 
 fn settled(
@@ -314,19 +315,124 @@ fn a_changed_network_is_made_anew_with_its_containers_in_order() {
         of_a,
         [
             "try network shop_default as it is wanted now",
-            "stop container shop-web-1",
-            "stop container shop-db-1",
-            "remove container shop-db-1",
-            "remove container shop-web-1",
+            "record network shop_default as it is",
+            "rename container shop-db-1 to shop-db-1.slipway-old",
+            "rename container shop-web-1 to shop-web-1.slipway-old",
+            "stop container shop-web-1.slipway-old",
+            "stop container shop-db-1.slipway-old",
             "remove network shop_default",
             "create network shop_default",
             "create container shop-db-1",
             "create container shop-web-1",
             "start container shop-db-1",
             "start container shop-web-1",
+            "remove container shop-db-1.slipway-old",
+            "remove container shop-web-1.slipway-old",
+            "remove volume shop_default.slipway-old",
         ]
     );
     assert!(world.log.iter().rposition(|l| l.starts_with('a')) < world.log.iter().position(|l| l.starts_with('b')));
+}
+
+/// Two services on a network that is to be made anew; web does not stay up on the new one.
+fn on_a_network_that_web_does_not_like() -> World {
+    let mut world = settled([service("db", "1").checked(), service("web", "1").after("db", Healthy)], &["a", "b"]);
+    world.behaviours.insert("web:1 on 2".into(), Behaviour::Ends(300, 3));
+    move_to(&mut world, "2");
+    world
+}
+
+/// Another network. What a container's revision is made of has the networks' definitions in it.
+fn move_to(world: &mut World, hash: &str) {
+    world.valid.definition.networks.get_mut(NETWORK).unwrap().hash = hash.into();
+    for (key, container) in &mut world.valid.definition.containers {
+        container.definition_hash = format!("{}:1 on {hash}", key.service);
+    }
+    world.generation += 1;
+}
+
+/// The containers of a host and how they are bound, and its network.
+fn shown(world: &mut World, host: &str) -> (Vec<(String, String)>, Vec<(String, Option<String>)>, Vec<String>) {
+    let engine = world.engine(host);
+    let running = |made: &crate::sim::Made| {
+        assert_eq!(made.seen.state, State::Running, "{}", made.seen.name);
+        (made.seen.id.clone(), made.seen.name.clone())
+    };
+    let networks = engine.networks.iter().map(|(name, network)| (name.clone(), network.hash.clone())).collect();
+    (engine.made.iter().map(running).collect(), networks, engine.volumes.keys().cloned().collect())
+}
+
+#[test]
+fn a_changed_network_on_which_a_service_fails_goes_back_with_all_that_was_on_it() {
+    let mut world = on_a_network_that_web_does_not_like();
+    let before = shown(&mut world, "a");
+    world.settle();
+    assert_eq!(shown(&mut world, "a"), before, "{:?}", world.log);
+    assert!(world.log.iter().all(|step| step.starts_with("a: ")), "no other host is touched: {:?}", world.log);
+    assert_eq!(world.status.failed.len(), 1);
+    assert!(world.is_stalled() && world.message().contains("exited with code 3"), "{}", world.message());
+    assert_eq!(world.status.ready.as_deref(), Some("4/4"), "all of it runs on");
+
+    world.forget();
+    world.settle();
+    assert_eq!(world.log, Vec::<String>::new(), "it is not tried again");
+
+    move_to(&mut world, "3");
+    world.settle();
+    assert!(world.ready(), "another network is another try: {:?}", world.status);
+}
+
+#[test]
+fn a_network_that_turns_out_impossible_once_the_old_one_is_gone_goes_back_in_time() {
+    let mut world = on_a_network_that_web_does_not_like();
+    world.behaviours.clear();
+    let before = shown(&mut world, "a");
+    world.engine("a").unmakable.insert(NETWORK.into());
+    let began = world.now;
+    world.settle();
+    assert_eq!(shown(&mut world, "a"), before, "{:?}", world.log);
+    assert!(world.now.duration_since(began).as_secs() < 120, "within its timeout, and a little");
+    assert_eq!(world.status.failed.len(), 2, "both: {:?}", world.status.failed);
+    assert!(world.message().contains("was not made in time"), "{}", world.message());
+}
+
+#[test]
+fn without_rollback_a_network_that_is_gone_is_gone() {
+    let mut world = on_a_network_that_web_does_not_like();
+    world.valid.update.on_failure = OnFailure::Stop;
+    world.pass();
+    world.pass();
+    assert_eq!(world.engine("a").networks[NETWORK].hash.as_deref(), Some("2"));
+    assert!(!world.log.iter().any(|step| step.contains("record network")), "{:?}", world.log);
+}
+
+#[test]
+fn a_network_goes_back_whatever_step_on_the_way_is_broken_off() {
+    let mut clean = on_a_network_that_web_does_not_like();
+    clean.settle();
+    for step in 0..clean.tried {
+        for mishap in [Mishap::Fails, Mishap::FailsLate, Mishap::Crash] {
+            let mut world = on_a_network_that_web_does_not_like();
+            let (before, first) = (shown(&mut world, "a"), world.tried);
+            world.mishaps.insert(first + step, mishap);
+            world.settle();
+            let after = shown(&mut world, "a");
+            assert_eq!((&after, world.status.failed.len()), (&before, 1), "{mishap:?} at {step}: {:#?}", world.log);
+        }
+    }
+}
+
+#[test]
+fn a_network_that_changes_again_on_the_way_still_goes_back_to_the_one_that_was_good() {
+    let mut world = on_a_network_that_web_does_not_like();
+    let before = shown(&mut world, "a");
+    world.pass();
+    world.pass();
+    assert_eq!(world.engines["a"].networks[NETWORK].hash.as_deref(), Some("2"), "it is under way: {:?}", world.log);
+    world.behaviours.insert("web:1 on 3".into(), Behaviour::Ends(300, 3));
+    move_to(&mut world, "3");
+    world.settle();
+    assert_eq!(shown(&mut world, "a"), before, "{:#?}", world.log);
 }
 
 #[test]

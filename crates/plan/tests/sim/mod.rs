@@ -166,6 +166,9 @@ pub struct Engine {
     pub made: Vec<Made>,
     pub others: Vec<Other>,
     pub networks: BTreeMap<String, observed::Network>,
+    /// Networks that cannot be made now, though a trial found nothing.
+    pub unmakable: BTreeSet<String>,
+    pub kept: BTreeMap<String, observed::KeptNetwork>,
     pub volumes: BTreeMap<String, observed::Volume>,
     pub images: BTreeMap<String, Image>,
     pub unused_images: BTreeMap<String, String>,
@@ -280,6 +283,7 @@ impl Engine {
             containers: self.made.iter().map(|m| m.seen.clone()).collect(),
             others: self.others.clone(),
             networks: self.networks.clone(),
+            kept_networks: self.kept.clone(),
             volumes: self.volumes.clone(),
             images: self.images.clone(),
             unused_images: self.unused_images.clone(),
@@ -303,6 +307,9 @@ impl Engine {
                 self.images.insert(image.clone(), Image { id, digests: vec![digest], has_healthcheck: false });
             }
             Step::RemoveImage { image } => drop(self.unused_images.remove(image).expect("an unused image")),
+            Step::CreateNetwork { name } if self.unmakable.contains(name) => {
+                return Err(format!("network {name} overlaps with another"));
+            }
             Step::CreateNetwork { name } => {
                 let id = self.id();
                 let hash = valid.definition.networks[name].hash.clone();
@@ -313,6 +320,26 @@ impl Engine {
                 return Err(format!("network {name} cannot be made like that"));
             }
             Step::TryNetwork { .. } => {}
+            Step::KeepNetwork { name, id, containers } => {
+                let there = self.networks.get(name).ok_or("no such network")?;
+                assert!(there.id == *id && !containers.is_empty());
+                let volume = format!("{name}.slipway-old");
+                let role = Some("network".to_owned());
+                let record = observed::Volume { owner: Some(owner()), role, ..observed::Volume::default() };
+                self.volumes.insert(volume.clone(), record);
+                let kept = observed::KeptNetwork { volume, id: id.clone(), hash: there.hash.clone() };
+                self.kept.insert(name.clone(), kept);
+            }
+            Step::RestoreNetwork { name } => {
+                let hash = self.kept.get(name).expect("a record").hash.clone();
+                let network = observed::Network { id: self.id(), owner: Some(owner()), hash, project: None };
+                assert!(self.networks.insert(name.clone(), network).is_none(), "{name} is there already");
+            }
+            Step::RebindContainer { id, name, network } => {
+                let made = self.by_id(id, name)?;
+                assert_eq!(made.seen.state, State::Exited);
+                made.seen.network_ids.remove(network);
+            }
             Step::RemoveNetwork { name, id } => {
                 let Some(there) = self.networks.get(name) else { return Ok(()) };
                 assert!(ours(there.owner.as_ref()) && there.id == *id, "{name} is not ours to remove");
@@ -330,6 +357,7 @@ impl Engine {
                 assert!(ours(there.owner.as_ref()), "{name} is not ours to remove");
                 assert!(!self.made.iter().any(|m| m.seen.volumes.contains(name)), "{name} is in use");
                 self.volumes.remove(name);
+                self.kept.retain(|_, kept| kept.volume != *name);
             }
             Step::CreateContainer { key, name, revision, restart, image_digest } => {
                 self.create(key, name, revision, restart.as_ref(), image_digest.as_ref(), valid, behaviours, now)?;

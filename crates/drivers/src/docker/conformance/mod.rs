@@ -4,6 +4,7 @@
 //! and on an engine that is used for other things.
 
 mod bench;
+mod networks;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -50,6 +51,7 @@ checks! {
     a_missing_network_is_said,
     a_network_in_use_is_kept,
     a_network_is_tried_beside_the_one_in_use,
+    a_network_comes_back_as_it_was_with_what_was_bound_to_it,
     several_networks_are_connected,
     a_lost_network_is_connected_again,
     limits_are_put_back,
@@ -338,32 +340,6 @@ impl Suite {
         refused(bench.take(&network).await, Class::Conflict, "NetworkInUse")?;
         let volume = Step::RemoveVolume { name: "used_data".into() };
         refused(bench.take(&volume).await, Class::Conflict, "VolumeInUse")?;
-        bench.sweep().await
-    }
-
-    async fn a_network_is_tried_beside_the_one_in_use(&self) -> Outcome {
-        let mut bench = self.bench("tried");
-        bench.network("tried_net").network("tried_other").container("web", &["tried_net"]);
-        bench.subnet("tried_net", "10.97.1.0/24");
-        bench.subnet("tried_other", "10.97.2.0/24");
-        bench.sweep().await?;
-        bench.make().await?;
-        bench.execute(&bench.start("web")).await?;
-        let before = bench.observe().await?.networks;
-        let attempt = Step::TryNetwork { name: "tried_net".into() };
-        bench.execute(&attempt).await?;
-        bench.subnet("tried_net", "10.97.1.0/25");
-        bench.execute(&attempt).await?;
-        bench.subnet("tried_net", "10.97.0.0/16");
-        refused(bench.take(&attempt).await, Class::Invalid, "SubnetOverlaps")?;
-        bench.subnet("tried_net", "10.97.3.0/24");
-        bench.execute(&attempt).await?;
-        if let Some(network) = bench.definition.networks.get_mut("tried_net") {
-            network.body.driver = Some("nothing-of-the-kind".into());
-        }
-        ensure!(bench.take(&attempt).await.is_err(), "a driver that is not there was found");
-        let after = bench.observe().await?.networks;
-        ensure!(before == after, "not as it was: {before:?}, then {after:?}");
         bench.sweep().await
     }
 

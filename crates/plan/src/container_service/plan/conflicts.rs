@@ -1,8 +1,10 @@
 //! Conflicts: what is in the way on a host, named before anything is made there.
 
+use bollard_stubs::models::PortBinding;
+
 use super::Wait;
 use crate::container_service::definition::{Container, Definition};
-use crate::container_service::observed::{Host, Other, Owner};
+use crate::container_service::observed::{self, Host, Other, Owner};
 use crate::container_service::validate::{ports_clash, show_port};
 
 /// What is in the way of making containers on a host. `missing`: those that would be made, by service.
@@ -86,6 +88,21 @@ pub(super) fn port_taken(host: &Host, container: &Container) -> Option<String> {
         let other = host.others.iter().find(|o| o.host_ports.iter().any(|p| ports_clash(p, port)))?;
         Some(format!("host port {} is taken by {}", show_port(port), who(other)))
     })
+}
+
+/// The host ports that a container of ours takes while it is up, as `(address, port, protocol)`.
+pub(super) fn published(container: &observed::Container) -> Vec<(String, u16, String)> {
+    let bindings = container.host_config.port_bindings.iter().flatten();
+    let listeners = bindings.flat_map(|(target, listeners)| {
+        let protocol = target.split_once('/').map_or("tcp", |(_, protocol)| protocol);
+        listeners.iter().flatten().map(move |listener| (protocol, listener))
+    });
+    let one = |(protocol, listener): (&str, &PortBinding)| {
+        let address = listener.host_ip.clone().unwrap_or_default();
+        let address = if matches!(address.as_str(), "0.0.0.0" | "::") { String::new() } else { address };
+        Some((address, listener.host_port.as_deref()?.parse().ok()?, protocol.to_owned()))
+    };
+    listeners.filter_map(one).collect()
 }
 
 fn who(other: &Other) -> String {

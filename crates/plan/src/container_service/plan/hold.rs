@@ -11,7 +11,7 @@ use slipway_api::container_service::ContainerServiceStatus;
 use super::host::Stages;
 use super::look::{Clock, has_run, is_up, start_again_at, succeeded};
 use super::removal::dependents_first;
-use super::slot::{trust, was_put_aside};
+use super::slot::{can_come_back, trust, was_put_aside};
 use super::work::unpause;
 use super::{HostPlan, Nodes, Plan, Step, Wait};
 use crate::container_service::definition::ContainerKey;
@@ -61,6 +61,8 @@ fn hold(host: &Host, failing_since: Option<Timestamp>, clock: Clock) -> (Vec<Vec
             continue;
         }
         let ended = containers.iter().copied().filter(|c| c.state == State::Exited && has_run(c));
+        // What was put aside with its networks cannot be started before they are there again.
+        let ended = ended.filter(|c| !can_come_back(c, host));
         let Some(last) = ended.max_by_key(|c| trust(c)) else { continue };
         // What a change has put aside was stopped by Slipway, and for a successor that is not up.
         if !was_put_aside(last) && (last.runs_once || succeeded(last)) {

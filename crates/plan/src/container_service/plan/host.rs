@@ -9,17 +9,18 @@ use slipway_api::container_service::{ContainerServiceStatus, FailedRevision, OnF
 use super::completed;
 use super::conflicts::conflicts;
 use super::failures::{self, Revisions};
+use super::gate::{End, Ends, Gate};
 use super::images::{self, Pins};
 use super::look::{Clock, Look, has_run, is_up};
+use super::networks::{self, Course};
 use super::removal;
 use super::rollout::{Standing, Turn};
 use super::slot::{Slot, is_unbound, was_put_aside};
 use super::work::{Trouble, Work};
 use super::{HostPlan, Step, Summary, Wait};
-use crate::container_service::definition::{self, ContainerKey, Definition, Dependency, Lifecycle};
-use crate::container_service::observed::{self, Container, Health, HealthStatus, Host, State};
+use crate::container_service::definition::{ContainerKey, Definition, Dependency, Lifecycle};
+use crate::container_service::observed::{self, Container, Host};
 use crate::container_service::validate::Valid;
-use crate::formats::compose::model::Condition;
 
 /// What is the same for every host.
 pub(super) struct Cx<'a> {
@@ -47,7 +48,7 @@ pub(super) struct Scene<'a> {
     /// What is in the way of making containers here.
     pub conflicts: Vec<Wait>,
     /// Networks of ours that are not as wanted any more. No engine can change one, so they are made anew.
-    stale_networks: BTreeSet<&'a str>,
+    pub stale_networks: BTreeSet<&'a str>,
 }
 
 /// What comes of one host.
@@ -60,7 +61,7 @@ pub(super) struct Outcome {
 
 impl<'a> Scene<'a> {
     pub fn of(cx: &'a Cx<'a>, node: &'a str, host: &'a Host, suspended: bool, now: Timestamp) -> Self {
-        let Definition { containers, networks, .. } = &cx.valid.definition;
+        let containers = &cx.valid.definition.containers;
         let mut slots: BTreeMap<&ContainerKey, Slot<'_>> = BTreeMap::new();
         for key in keys_in_order(cx) {
             let Some(want) = containers.get(key) else { continue };
@@ -76,12 +77,7 @@ impl<'a> Scene<'a> {
                 Slot { has_run: recorded && slot.is_empty() && want.lifecycle == Lifecycle::Once, ..slot },
             );
         }
-        let is_stale = |(name, network): (&'a String, &definition::Network)| {
-            let there = host.networks.get(name)?;
-            let ours = !network.external && there.owner.as_ref() == Some(&cx.valid.owner);
-            (ours && there.hash.as_ref() != Some(&network.hash)).then_some(name.as_str())
-        };
-        let stale_networks: BTreeSet<_> = networks.iter().filter_map(is_stale).collect();
+        let stale_networks = networks::stale(&cx.valid.definition, host, &cx.valid.owner);
         let makes = |s: &Slot<'_>| !s.has_run && s.current.is_none_or(|c| is_unbound(c, s.want, host));
         let makes = slots.values().any(makes) || !stale_networks.is_empty();
         let from_nothing = slots.values().filter(|s| s.is_empty() && !s.has_run);
@@ -92,14 +88,16 @@ impl<'a> Scene<'a> {
     }
 
     /// What failed about a slot's wanted revision.
-    fn failed<'f>(&self, slot: &Slot<'_>, failed: &'f [FailedRevision]) -> Option<&'f FailedRevision> {
+    pub fn failed<'f>(&self, slot: &Slot<'_>, failed: &'f [FailedRevision]) -> Option<&'f FailedRevision> {
         failures::find(failed, slot, self.node, self.cx.wanted)
     }
 
     /// Failures that are seen here for the first time.
     pub fn new_failures(&self, known: &[FailedRevision]) -> Vec<FailedRevision> {
+        // What is taken down again has not failed for that.
+        let goes_back = self.goes_back(known);
         let new = |slot: &Slot<'_>| {
-            if self.suspended || self.failed(slot, known).is_some() {
+            if self.suspended || goes_back || self.failed(slot, known).is_some() {
                 return None;
             }
             let (reason, message) = self.failure(slot)?;
@@ -131,12 +129,18 @@ impl<'a> Scene<'a> {
                 && self.has_image(slot)
         };
         let slots = || self.slots.values();
+        let replaces = self.orphans().any(is_up);
         Standing {
             node: self.node,
-            changing: !self.suspended && slots().any(changing),
-            // What is in the way here is no part of the rollout: other hosts go on.
-            ready: !self.conflicts.is_empty() || slots().all(|s| self.serves(s)),
-            wants: !self.suspended && (slots().any(could_begin) || self.can_remake_networks(failed)),
+            changing: !self.suspended && slots().any(|slot| slot.parted || changing(slot)),
+            // What is in the way here is no part of the rollout: other hosts go on. As long as what a service replaces is up, that
+            // serves.
+            ready: !self.conflicts.is_empty() || slots().all(|s| self.serves(s) || s.is_empty() && replaces),
+            wants: !self.suspended
+                && (slots().any(could_begin)
+                    || slots().any(|slot| self.must_be_remade(slot))
+                    || self.can_remake_networks(failed)
+                    || replaces),
             installs: !self.suspended && self.is_first_placement() && slots().any(|s| self.could_install(s)),
             failed: slots()
                 .find_map(|s| self.failed(s, failed).filter(|it| it.host == self.node))
@@ -145,9 +149,19 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Nothing of the service has ever been here.
+    /// Nothing of the service has ever been here, as far as the host shows: a network of its own outlives its containers.
     pub fn is_first_placement(&self) -> bool {
-        self.slots.values().all(|slot| slot.is_empty() && !slot.has_run && !self.was_there(slot))
+        !self.host.networks.values().any(|network| self.is_ours(network))
+            && self.slots.values().all(|slot| slot.is_empty() && !slot.has_run && !self.was_there(slot))
+    }
+
+    /// Containers of services that the project has no more. To take down one that is up is a change like another.
+    pub fn orphans(&self) -> impl Iterator<Item = &'a Container> {
+        self.host.containers.iter().filter(|container| !self.slots.contains_key(&container.key))
+    }
+
+    fn is_ours(&self, network: &observed::Network) -> bool {
+        network.owner.as_ref() == Some(&self.cx.valid.owner)
     }
 
     fn could_install(&self, slot: &Slot<'_>) -> bool {
@@ -168,38 +182,28 @@ impl<'a> Scene<'a> {
         slot.has_run || slot.current.is_some_and(|c| !is_up(c) && self.look(slot, c) == Look::Ready)
     }
 
-    fn on_stale_network(&self, slot: &Slot<'_>) -> bool {
-        slot.want.networks.iter().any(|(name, _)| self.stale_networks.contains(name.as_str()))
-    }
-
-    /// Whether everything is there to make the stale networks and their containers anew. There is no way back from it, so no
-    /// container of another revision may be relied on.
-    fn can_remake_networks(&self, failed: &[FailedRevision]) -> bool {
-        let can =
-            |s: &Slot<'_>| s.has_run || (s.revision.is_some() && self.has_image(s) && self.failed(s, failed).is_none());
-        !self.stale_networks.is_empty()
-            && self.conflicts.is_empty()
-            && self.slots.values().filter(|s| self.on_stale_network(s)).all(can)
-    }
-
     /// What to do on this host, what is waited for, and what it shows.
     pub fn outcome(&self, failed: &[FailedRevision], turn: &Turn) -> Outcome {
         let admitted = turn.has(self.node);
-        let remakes = admitted && self.can_remake_networks(failed);
+        let course = self.course(failed, admitted);
         let mut stages = Stages::default();
-        let orphans: Vec<_> = self.host.containers.iter().filter(|c| !self.slots.contains_key(&c.key)).collect();
-        let mut base = removal::containers(&orphans, &mut stages, 0);
-        if remakes {
-            base = base.max(self.take_networks_down(&mut stages));
+        let (going, staying): (Vec<_>, Vec<_>) = self.orphans().partition(|orphan| admitted || !is_up(orphan));
+        let mut base = removal::containers(&going, &mut stages, 0);
+        match course {
+            Course::AsTheyAre => {}
+            Course::Down => base = base.max(self.take_networks_down(&mut stages)),
+            Course::Back => self.bring_networks_back(&mut stages),
         }
-        if self.conflicts.is_empty() {
+        let waits_for_its_design = turn.hold(self.node).is_some() && self.is_first_placement();
+        if self.conflicts.is_empty() && !waits_for_its_design && course != Course::Back {
             base = self.make_networks_and_volumes(&mut stages, base);
         }
         let mut outcome = Outcome::default();
+        outcome.waits.extend(self.wait_of_orphans(&staying, turn));
         let mut ends = Ends::default();
         let mut settled = true;
         for (key, slot) in self.cx.order.iter().flat_map(|s| self.slots.iter().filter(move |(k, _)| k.service == **s)) {
-            let mut work = self.slot_work(slot, self.failed(slot, failed), turn, remakes);
+            let mut work = self.slot_work(slot, failed, turn, course);
             let gate = self.gate(slot, &ends);
             let renewal = slot.want.depends_on.values().any(|d| d.restart);
             let mut end = base;
@@ -212,7 +216,8 @@ impl<'a> Scene<'a> {
                         if renewal {
                             work.prepare.retain(|s| !matches!(s, Step::CreateContainer { .. }));
                         }
-                        work.trouble = Some(trouble.clone());
+                        let until = trouble.until.or(self.due_in_place_of(slot));
+                        work.trouble = Some(trouble.clone().until(until));
                     }
                 }
             }
@@ -241,46 +246,42 @@ impl<'a> Scene<'a> {
         outcome
     }
 
-    fn slot_work(&self, slot: &Slot<'_>, failed: Option<&FailedRevision>, turn: &Turn, remakes: bool) -> Work {
-        if !self.on_stale_network(slot) {
-            return self.work(slot, failed, turn.has(self.node), turn);
-        }
-        let network = slot.want.networks.iter().map(|(n, _)| n).find(|n| self.stale_networks.contains(n.as_str()));
-        let network = network.map_or("", String::as_str);
-        let trouble = Trouble::new("Outdated", "NetworkChanging", format!("network {network} is made anew"));
-        if remakes {
-            return Work { changes: true, trouble: Some(trouble), ..Work::default() };
-        }
-        match slot.current.or(slot.previous) {
-            // As long as it is not its turn, it goes on as it is, with the network as it is.
-            Some(_) => {
-                let mut work = self.work(slot, failed, false, turn);
-                work.changes = true;
-                let message = format!("network {network} has to be made anew, which {}", turn.why(self.node));
-                work.trouble = work.trouble.or(Some(Trouble::new("Outdated", turn.reason(self.node), message)));
-                work
-            }
-            None => Work { trouble: Some(trouble), ..Work::default() },
-        }
+    /// What services that the project has no more wait for.
+    fn wait_of_orphans(&self, staying: &[&Container], turn: &Turn) -> Option<Wait> {
+        let services: BTreeSet<_> = staying.iter().map(|orphan| orphan.key.service.as_str()).collect();
+        let services: Vec<_> = services.into_iter().collect();
+        let message = format!(
+            "{} on {}: the project has it no more; taking it down {}",
+            services.join(", "),
+            self.node,
+            turn.why(self.node)
+        );
+        (!services.is_empty()).then(|| Wait::on(self.node, turn.reason(self.node), message))
     }
 
-    /// Takes down the stale networks and all that is on them; the next pass makes them anew. There is no way back from that, so
-    /// it is tried first whether they can be made: a step that fails blocks all that builds on it.
-    fn take_networks_down(&self, stages: &mut Stages) -> usize {
-        for name in &self.stale_networks {
-            stages.put(0, Step::TryNetwork { name: (*name).into() });
+    fn slot_work(&self, slot: &Slot<'_>, all_failed: &[FailedRevision], turn: &Turn, course: Course) -> Work {
+        let failed = self.failed(slot, all_failed);
+        if !slot.leaving
+            && let Some(work) = self.network_work(slot, failed, course)
+        {
+            return work;
         }
-        let on = |c: &&Container| {
-            c.networks.iter().any(|n| self.stale_networks.contains(n.as_str()))
-                || self.slots.get(&c.key).is_some_and(|s| self.on_stale_network(s))
+        let Some(network) = self.stale_network(slot) else {
+            return self.work(slot, failed, turn.has(self.node), turn);
         };
-        let down: Vec<_> = self.host.containers.iter().filter(on).collect();
-        let at = removal::containers(&down, stages, 1);
-        for name in &self.stale_networks {
-            let id = self.host.networks.get(*name).map(|n| n.id.clone()).unwrap_or_default();
-            stages.put(at, Step::RemoveNetwork { name: (*name).into(), id });
+        // As long as it is not its turn, it goes on as it is, with the network as it is.
+        let has_failed = self.has_failed_on(network, all_failed);
+        let mut work = match slot.previous.filter(|_| has_failed && slot.current.is_none()) {
+            Some(previous) if failed.is_none() && !slot.leaving => self.keep_alone(slot, previous, turn),
+            _ => self.work(slot, failed, false, turn),
+        };
+        // A failure is told for itself.
+        if !has_failed {
+            work.changes = true;
+            let message = format!("network {network} has to be made anew, which {}", turn.why(self.node));
+            work.trouble = work.trouble.or(Some(Trouble::new("Outdated", turn.reason(self.node), message)));
         }
-        at + 1
+        work
     }
 
     fn make_networks_and_volumes(&self, stages: &mut Stages, base: usize) -> usize {
@@ -315,11 +316,14 @@ impl<'a> Scene<'a> {
             }
         }
         let helpers = self.host.volumes.iter().filter(|(_, v)| ours(&v.owner) && v.role.is_some());
-        for name in helpers.map(|(name, _)| name) {
+        let of_network = |name: &String| self.host.kept_networks.values().any(|kept| kept.volume == *name);
+        for name in helpers.map(|(name, _)| name).filter(|name| !of_network(name)) {
             if !self.host.containers.iter().filter(stays).any(|c| c.volumes.contains(name)) {
                 stages.put(at, Step::RemoveVolume { name: name.clone() });
             }
         }
+        let left = self.networks_of_no_use(&|container| stays(&container));
+        left.into_iter().for_each(|step| stages.put(at, step));
         if settled && valid.images.prune == Prune::Unused {
             let used = |id: &String| {
                 self.host.images.iter().any(|(image, i)| {
@@ -384,88 +388,10 @@ impl<'a> Scene<'a> {
                 && u.number.is_none_or(|n| n == slot.key.number)
         });
         let placed = old.placed.iter().any(|node| node == self.node);
-        let ours = |network: &observed::Network| network.owner.as_ref() == Some(&self.cx.valid.owner);
-        let installed = !self.host.containers.is_empty() || self.host.networks.values().any(ours);
+        let installed = !self.host.containers.is_empty() || self.host.networks.values().any(|it| self.is_ours(it));
         old.observed_generation == Some(self.cx.generation)
             && (said || (placed && installed && conditions::is_ready(&old.conditions)))
     }
-
-    /// Whether what a slot depends on is there.
-    fn gate(&self, slot: &Slot<'_>, ends: &Ends<'_>) -> Gate {
-        let mut open = 0;
-        for (service, dependency) in &slot.want.depends_on {
-            for (key, other) in self.slots.iter().filter(|(k, _)| k.service == *service) {
-                match self.is_met(other, ends.0.get(key), dependency) {
-                    Gate::Open(at) => open = open.max(at),
-                    closed @ Gate::Closed(_) => return closed,
-                }
-            }
-        }
-        Gate::Open(open)
-    }
-
-    fn is_met(&self, other: &Slot<'_>, end: Option<&End>, dependency: &Dependency) -> Gate {
-        let nothing = End { at: 0, starts: false, changes: false, trouble: None };
-        let end = end.unwrap_or(&nothing);
-        let rolled_back = other.previous.is_some() && end.trouble.as_ref().is_some_and(|t| t.reason == "RollingBack");
-        let container = if rolled_back { other.previous } else { other.current.or(other.previous) };
-        let has_run_before = other.has_run && dependency.condition != Condition::Healthy;
-        let met = has_run_before
-            || container.is_some_and(|c| match dependency.condition {
-                Condition::Started => {
-                    is_up(c)
-                        || (other.want.lifecycle == Lifecycle::Once && has_run(c))
-                        || self.look(other, c) == Look::Ready
-                }
-                Condition::Healthy => {
-                    c.state == State::Running && matches!(c.health, Some(Health { status: HealthStatus::Healthy, .. }))
-                }
-                Condition::CompletedSuccessfully => c.state == State::Exited && has_run(c) && c.exit_code == 0,
-            });
-        // What changes now is waited for; what is stuck in the revision before still serves.
-        let underway =
-            end.changes && end.trouble.as_ref().is_none_or(|t| t.reason == "Updating" || t.reason == "NetworkChanging");
-        match dependency.condition {
-            Condition::Started if end.starts => return Gate::Open(end.at),
-            _ if met && !end.starts && !underway => return Gate::Open(0),
-            _ => {}
-        }
-        let hopeless =
-            !end.starts && !underway && end.trouble.as_ref().is_some_and(|t| t.needs_person || t.until.is_none());
-        let in_time = container.is_some_and(|c| matches!(self.look(other, c), Look::Settling(_)));
-        if !dependency.required && hopeless && !in_time {
-            return Gate::Open(0);
-        }
-        let service = &other.key.service;
-        let up_without_check = dependency.condition == Condition::Healthy
-            && container.is_some_and(|c| c.state == State::Running && c.health.is_none());
-        let (why, person) = match &end.trouble {
-            _ if up_without_check => ("it has no health check, neither here nor in its image".into(), true),
-            Some(trouble) => (trouble.message.clone(), trouble.needs_person),
-            None => ("it is not there yet".into(), false),
-        };
-        let trouble = Trouble::new("Created", "DependencyNotReady", format!("waits for {service}: {why}"));
-        Gate::Closed(Trouble { needs_person: person, ..trouble })
-    }
-}
-
-/// When the slots' steps end.
-#[derive(Default)]
-struct Ends<'a>(BTreeMap<&'a ContainerKey, End>);
-
-struct End {
-    /// The stage after the last step.
-    at: usize,
-    starts: bool,
-    changes: bool,
-    trouble: Option<Trouble>,
-}
-
-/// Whether a start may come, and from which stage on.
-#[derive(Clone, Debug)]
-enum Gate {
-    Open(usize),
-    Closed(Trouble),
 }
 
 /// Stages under construction.

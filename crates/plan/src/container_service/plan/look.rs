@@ -61,7 +61,7 @@ impl Clock {
     }
 
     /// When `wait` from `at` (engine's clock) is over, on our clock; never further away than `wait`.
-    fn due(&self, at: Timestamp, wait: SignedDuration) -> Timestamp {
+    pub fn due(&self, at: Timestamp, wait: SignedDuration) -> Timestamp {
         later(later(at, wait), -self.ahead).min(later(self.now, wait))
     }
 }

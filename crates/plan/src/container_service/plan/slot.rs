@@ -27,6 +27,8 @@ pub(super) struct Slot<'a> {
     pub previous: Option<&'a Container>,
     /// Containers that are in nobody's way and of no use.
     pub surplus: Vec<&'a Container>,
+    /// `previous` was put aside with its networks, which are on record and can be made again.
+    pub parted: bool,
     /// One is being removed right now, and still has its name.
     pub leaving: bool,
     /// Nothing is there, and nothing has to be: its run to the end is on record.
@@ -47,6 +49,7 @@ impl<'a> Slot<'a> {
         let mine = host.containers.iter().filter(|c| c.key == *key);
         let (leaving, mine): (Vec<_>, Vec<_>) = mine.partition(|c| c.state == State::Removing);
         let (mut surplus, mine): (Vec<_>, Vec<_>) = mine.into_iter().partition(|c| c.state == State::Dead);
+        let (mut parted, mine): (Vec<_>, Vec<_>) = mine.into_iter().partition(|c| can_come_back(c, host));
         let is_current = |c: &&Container| {
             revision == Some(c.revision.as_str())
                 && restart.is_none_or(|wanted| c.restart.as_deref() == Some(wanted))
@@ -59,11 +62,15 @@ impl<'a> Slot<'a> {
         currents.sort_by_key(|c| Reverse(worth(c, want)));
         previous.sort_by_key(|c| Reverse(worth(c, want)));
         let mut currents = currents.into_iter();
-        let mut previous = previous.into_iter();
+        parted.sort_by_key(|c| Reverse(worth(c, want)));
+        let is_parted = !parted.is_empty();
+        // What was put aside with its networks is the last that is known to be good.
+        let mut previous = parted.into_iter().chain(previous);
         let (current, fallback) = (currents.next(), previous.next());
         surplus.extend(currents.chain(previous).chain(unusable));
         surplus.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { key, want, revision, current, previous: fallback, surplus, leaving: !leaving.is_empty(), has_run: false }
+        let leaving = !leaving.is_empty();
+        Self { key, want, revision, current, previous: fallback, surplus, parted: is_parted, leaving, has_run: false }
     }
 
     /// No container of any revision is there that is of use.
@@ -95,6 +102,15 @@ pub(super) fn plain_name(name: &str) -> &str {
 /// Stopped by us, when its successor was started.
 pub(super) fn was_put_aside(container: &Container) -> bool {
     container.name.ends_with(OLD)
+}
+
+/// It was put aside with its networks: one that it is bound to is gone, and on record to be made again.
+pub(super) fn can_come_back(container: &Container, host: &Host) -> bool {
+    let gone = |(name, id): (&String, &String)| {
+        let kept = host.kept_networks.get(name).is_some_and(|kept| kept.id == *id);
+        kept && host.networks.get(name).is_none_or(|there| there.id != *id)
+    };
+    was_put_aside(container) && container.state == State::Exited && container.network_ids.iter().any(gone)
 }
 
 /// Which of several is kept: one that is up and not starting or failing, one that was put aside while it was good, one under

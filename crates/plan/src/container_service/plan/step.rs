@@ -22,6 +22,12 @@ pub enum Step {
     /// Make a network of the definition beside the one of its name, for a moment and under another name: whether it can be made.
     /// What may only be in its way as long as the old one is there counts as no failure.
     TryNetwork { name: String },
+    /// Put a network of ours on record as it is, with the places of these containers in it, so that it can be made again.
+    KeepNetwork { name: String, id: String, containers: Vec<String> },
+    /// Make a network again as it is on record.
+    RestoreNetwork { name: String },
+    /// Bind a stopped container, that was bound to a network which is gone, to the one of that name, with its place as recorded.
+    RebindContainer { id: String, name: String, network: String },
     /// Remove a network of ours.
     RemoveNetwork { name: String, id: String },
     /// Create a named volume of the definition.
@@ -62,6 +68,11 @@ impl fmt::Display for Step {
             Self::RemoveImage { image } => write!(f, "remove image {image}"),
             Self::CreateNetwork { name } => write!(f, "create network {name}"),
             Self::TryNetwork { name } => write!(f, "try network {name} as it is wanted now"),
+            Self::KeepNetwork { name, .. } => write!(f, "record network {name} as it is"),
+            Self::RestoreNetwork { name } => write!(f, "make network {name} again as it was"),
+            Self::RebindContainer { name, network, .. } => {
+                write!(f, "bind container {name} to network {network} again")
+            }
             Self::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
             Self::CreateVolume { name } => write!(f, "create volume {name}"),
             Self::RemoveVolume { name } => write!(f, "remove volume {name}"),
@@ -126,9 +137,11 @@ impl<'a> Subject<'a> {
         let by_key = |key: &ContainerKey, names| Self::Container { key: Some(key.clone()), names };
         match step {
             Step::PullImage { .. } | Step::RemoveImage { .. } => Self::Image,
-            Step::CreateNetwork { name } | Step::TryNetwork { name } | Step::RemoveNetwork { name, .. } => {
-                Self::Network(name)
-            }
+            Step::CreateNetwork { name }
+            | Step::TryNetwork { name }
+            | Step::KeepNetwork { name, .. }
+            | Step::RestoreNetwork { name }
+            | Step::RemoveNetwork { name, .. } => Self::Network(name),
             Step::CreateVolume { .. } | Step::RemoveVolume { .. } => Self::Volume,
             Step::CreateContainer { key, name, .. } => by_key(key, vec![name]),
             Step::ConnectNetwork { key, .. } | Step::UpdateContainer { key, .. } => by_key(key, Vec::new()),
@@ -136,6 +149,7 @@ impl<'a> Subject<'a> {
             Step::StartContainer { name }
             | Step::StopContainer { name, .. }
             | Step::UnpauseContainer { name, .. }
+            | Step::RebindContainer { name, .. }
             | Step::RemoveContainer { name, .. } => by_name(vec![name]),
         }
     }

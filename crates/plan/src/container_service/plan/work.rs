@@ -11,6 +11,9 @@ use super::slot::{Slot, is_unbound, was_put_aside};
 use super::{Step, conflicts, host::Scene};
 use crate::container_service::definition::Lifecycle;
 use crate::container_service::observed::Container;
+use crate::container_service::validate::ports_clash;
+
+const ADDED_LIMIT: &str = "somebody gave it a limit that it should not have";
 
 /// The engine's own grace where a container does not set one.
 const ENGINE_GRACE: i64 = 10;
@@ -50,17 +53,17 @@ impl Trouble {
         Self { state, reason, message, until: None, needs_person: false, tolerated: false }
     }
 
-    fn until(self, at: Option<Timestamp>) -> Self {
+    pub fn until(self, at: Option<Timestamp>) -> Self {
         Self { until: at, ..self }
     }
 
-    fn for_a_person(self) -> Self {
+    pub fn for_a_person(self) -> Self {
         Self { needs_person: true, ..self }
     }
 }
 
 impl Work {
-    fn stuck(trouble: Trouble) -> Self {
+    pub fn stuck(trouble: Trouble) -> Self {
         Self { trouble: Some(trouble), ..Self::default() }
     }
 }
@@ -78,7 +81,8 @@ pub(super) fn stop(container: &Container, name: &str) -> Step {
     Step::StopContainer { id: container.id.clone(), name: name.into(), grace_seconds }
 }
 
-fn rename(container: &Container, from: &str, to: &str) -> Step {
+/// Gives a container another name.
+pub(super) fn rename(container: &Container, from: &str, to: &str) -> Step {
     Step::RenameContainer { id: container.id.clone(), from: from.into(), to: to.into() }
 }
 
@@ -90,19 +94,25 @@ impl Scene<'_> {
             return Work::stuck(Trouble::new("Removing", "Removing", "is being removed").until(Some(soon)));
         }
         let mut work = match (slot.current, slot.previous, failed) {
-            (current, previous, Some(failed)) => self.after_failure(slot, current, previous, failed),
-            (Some(current), None, None) => self.keep(slot, current),
+            (current, Some(parted), _) if slot.parted => self.replace_parted(slot, current, parted),
+            (current, previous, Some(failed)) => self.after_failure(slot, current, previous, failed, turn),
+            (Some(current), None, None) => self.keep(slot, current, turn),
             (Some(current), Some(previous), None) => self.change_over(slot, current, previous),
             (None, Some(previous), None) if slot.revision.is_some() => self.begin(slot, previous, admitted, turn),
-            (None, Some(previous), None) => self.keep(slot, previous),
+            (None, Some(previous), None) => self.keep(slot, previous, turn),
             (None, None, None) if slot.has_run => Work::default(),
             (None, None, None) => self.install(slot, turn),
         };
         if slot.revision.is_some() {
-            let surplus = slot.surplus.iter().flat_map(|c| removal(c));
-            work.prepare = surplus.chain(std::mem::take(&mut work.prepare)).collect();
+            work.prepare = without_surplus(slot, work.prepare);
         }
         work
+    }
+
+    /// Keeps a container, and what else there is of the slot goes.
+    pub fn keep_alone(&self, slot: &Slot<'_>, container: &Container, turn: &Turn) -> Work {
+        let work = self.keep(slot, container, turn);
+        Work { prepare: without_surplus(slot, work.prepare), ..work }
     }
 
     pub fn look(&self, slot: &Slot<'_>, container: &Container) -> Look {
@@ -112,6 +122,9 @@ impl Scene<'_> {
     /// Why the wanted revision has just failed on this host, if it has. A first installation has nothing to go back to and is
     /// tried on; a run to the end is not repeated.
     pub fn failure(&self, slot: &Slot<'_>) -> Option<(&'static str, String)> {
+        if let Some(failure) = self.failure_to_replace(slot) {
+            return Some(failure);
+        }
         let current = slot.current?;
         let look = self.look(slot, current);
         if slot.want.lifecycle == Lifecycle::Once {
@@ -138,7 +151,7 @@ impl Scene<'_> {
     }
 
     /// The slot's container cannot be made now, and why; or the image has to be pulled first.
-    fn obstacle(&self, slot: &Slot<'_>) -> Option<Work> {
+    pub fn obstacle(&self, slot: &Slot<'_>) -> Option<Work> {
         let missing = |reason: &str, message: String| Trouble::new("Missing", reason, message);
         if let Some(wait) = self.conflicts.iter().find(|w| w.service == slot.key.service || w.service.is_empty()) {
             return Some(Work::stuck(missing(&wait.reason, wait.message.clone()).for_a_person()));
@@ -167,7 +180,7 @@ impl Scene<'_> {
         Some(Work { pull: Some(pull), ..Work::stuck(trouble) })
     }
 
-    fn create(&self, slot: &Slot<'_>, revision: &str, name: &str) -> Step {
+    pub fn create(&self, slot: &Slot<'_>, revision: &str, name: &str) -> Step {
         let digest = self.pin(slot).filter(|pin| !pin.local).map(|pin| pin.digest.clone());
         Step::CreateContainer {
             key: slot.key.clone(),
@@ -196,6 +209,14 @@ impl Scene<'_> {
             let message = format!("waits for the rollout of its Design: {hold}");
             return Work::stuck(Trouble::new("Missing", "RolloutWaiting", message));
         }
+        if let Some(orphan) = self.in_the_way(slot).filter(|_| !turn.has(self.node)) {
+            let message = format!(
+                "container {} of a service that the project has no more is in the way; taking it down {}",
+                orphan.name,
+                turn.why(self.node)
+            );
+            return Work::stuck(Trouble::new("Missing", turn.reason(self.node), message));
+        }
         let name = slot.want.name.clone();
         Work {
             prepare: vec![self.create(slot, revision, &name)],
@@ -206,9 +227,27 @@ impl Scene<'_> {
         }
     }
 
+    /// A running container, of a service that the project has no more, with the name or a host port of the slot's.
+    fn in_the_way(&self, slot: &Slot<'_>) -> Option<&Container> {
+        let clashes = |orphan: &&Container| {
+            let taken = conflicts::published(orphan);
+            orphan.name == slot.want.name
+                || slot.want.host_ports.iter().any(|port| taken.iter().any(|other| ports_clash(port, other)))
+        };
+        self.orphans().filter(|orphan| is_up(orphan)).find(clashes)
+    }
+
+    /// Somebody gave a running container what only a new one is without: to make it anew is a change like another.
+    pub fn must_be_remade(&self, slot: &Slot<'_>) -> bool {
+        let current = slot.current.filter(|current| is_up(current) && slot.previous.is_none() && !slot.leaving);
+        self.cx.valid.drift == Drift::Heal
+            && self.obstacle(slot).is_none()
+            && current.is_some_and(|current| drift::limits(current, slot.want) == Limits::Added)
+    }
+
     /// Another revision serves, and the wanted one is not there yet.
     fn begin(&self, slot: &Slot<'_>, previous: &Container, admitted: bool, turn: &Turn) -> Work {
-        let Some(revision) = slot.revision else { return self.keep(slot, previous) };
+        let Some(revision) = slot.revision else { return self.keep(slot, previous, turn) };
         let kept = |mut work: Work, trouble: Option<Trouble>| {
             work.changes = true;
             work.trouble = work.trouble.or(trouble);
@@ -216,11 +255,11 @@ impl Scene<'_> {
         };
         if let Some(obstacle) = self.obstacle(slot) {
             let trouble = obstacle.trouble.map(|t| Trouble { state: "Outdated", ..t });
-            return Work { pull: obstacle.pull, ..kept(self.keep(slot, previous), trouble) };
+            return Work { pull: obstacle.pull, ..kept(self.keep(slot, previous, turn), trouble) };
         }
         if !admitted {
             return kept(
-                self.keep(slot, previous),
+                self.keep(slot, previous, turn),
                 Some(Trouble::new("Outdated", turn.reason(self.node), turn.why(self.node))),
             );
         }
@@ -238,7 +277,7 @@ impl Scene<'_> {
     }
 
     /// The wanted revision is there, and so is the one before it.
-    fn change_over(&self, slot: &Slot<'_>, current: &Container, previous: &Container) -> Work {
+    pub fn change_over(&self, slot: &Slot<'_>, current: &Container, previous: &Container) -> Work {
         let look = self.look(slot, current);
         let (state, reason, message) = look::describe(current, slot.want, look);
         let timeout = signed(self.cx.valid.update.timeout);
@@ -284,6 +323,7 @@ impl Scene<'_> {
         current: Option<&Container>,
         previous: Option<&Container>,
         failed: &FailedRevision,
+        turn: &Turn,
     ) -> Work {
         let told = |state| Trouble::new(state, failed.reason.clone(), failed.message.clone()).for_a_person();
         let once = slot.want.lifecycle == Lifecycle::Once;
@@ -314,12 +354,12 @@ impl Scene<'_> {
                 }
                 Work { go, ..Work::stuck(Trouble::new("Outdated", "RollingBack", "is being rolled back")) }
             }
-            (Some(only), None) | (None, Some(only)) => self.keep(slot, only),
+            (Some(only), None) | (None, Some(only)) => self.keep(slot, only, turn),
         }
     }
 
     /// Keeps a container as it should be: its state, its name, its networks, its limits.
-    fn keep(&self, slot: &Slot<'_>, container: &Container) -> Work {
+    fn keep(&self, slot: &Slot<'_>, container: &Container, turn: &Turn) -> Work {
         let look = self.look(slot, container);
         let (state, reason, message) = look::describe(container, slot.want, look);
         let told = Trouble::new(state, reason, message);
@@ -358,9 +398,12 @@ impl Scene<'_> {
                 Limits::Changed => {
                     work.go.push(Step::UpdateContainer { id: container.id.clone(), key: slot.key.clone() });
                 }
-                Limits::Added => {
-                    return self.make_anew(slot, container, "somebody gave it a limit that it should not have");
+                // What is down loses nothing by being made anew; what runs has its turn.
+                Limits::Added if self.must_be_remade(slot) && !turn.has(self.node) => {
+                    let message = format!("{ADDED_LIMIT}; making it anew {}", turn.why(self.node));
+                    drifted = Some(Trouble::new(state, turn.reason(self.node), message));
                 }
+                Limits::Added => return self.make_anew(slot, container, ADDED_LIMIT),
             }
         }
         let start = |work: &mut Work| {
@@ -435,6 +478,11 @@ impl Scene<'_> {
     }
 }
 
+/// Takes away what is in nobody's way and of no use, before other steps.
+fn without_surplus(slot: &Slot<'_>, steps: Vec<Step>) -> Vec<Step> {
+    slot.surplus.iter().flat_map(|container| removal(container)).chain(steps).collect()
+}
+
 /// Lets a container go on.
 pub(super) fn unpause(container: &Container) -> Step {
     Step::UnpauseContainer { id: container.id.clone(), name: container.name.clone() }
@@ -458,7 +506,7 @@ fn take_over(slot: &Slot<'_>, current: &Container, previous: &Container) -> Vec<
 }
 
 /// The new container is ready: the old one goes, and the new one takes the name.
-fn finish(slot: &Slot<'_>, current: &Container, previous: &Container) -> Vec<Step> {
+pub(super) fn finish(slot: &Slot<'_>, current: &Container, previous: &Container) -> Vec<Step> {
     let (name, old) = (&slot.want.name, slot.old_name());
     let gone = Step::RemoveContainer { id: previous.id.clone(), name: previous.name.clone() };
     if is_up(previous) && previous.name == *name && current.name != old {
