@@ -123,6 +123,8 @@ fn is_so(design: &Design, fields: &Value) -> bool {
 struct Progress {
     design: String,
     paused: bool,
+    /// Whether this is about the newest generation of the Design.
+    current: bool,
     groups: Vec<GroupStatus>,
     #[serde(flatten)]
     record: RolloutStatus,
@@ -145,6 +147,7 @@ impl Progress {
         Self {
             design: name.to_owned(),
             paused: design.spec.rollout.as_ref().is_some_and(|rollout| rollout.paused),
+            current: status.observed_generation == design.metadata.generation,
             groups: status.groups,
             record: status.rollout.unwrap_or_default(),
         }
@@ -156,15 +159,17 @@ impl Progress {
             return ExitCode::FAILURE;
         }
         let is_done = self.groups.iter().all(|group| group.state == GroupState::Done);
-        ExitCode::from(if is_done && self.record.in_progress.is_empty() { 0 } else { 3 })
+        ExitCode::from(if is_done && self.current && self.record.in_progress.is_empty() { 0 } else { 3 })
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.paused {
             writeln!(out, "{WAITS}paused{WAITS:#}: kubectl slipway rollout resume dsn/{}", self.design)?;
         }
-        if self.groups.is_empty() {
-            writeln!(out, "Design {} has no groups, or has not been looked at yet", self.design)?;
+        if !self.current {
+            writeln!(out, "{WAITS}Design {} has changed, and has not been looked at since{WAITS:#}", self.design)?;
+        } else if self.groups.is_empty() {
+            writeln!(out, "Design {} has no groups", self.design)?;
         }
         let width = self.groups.iter().map(|group| group.name.chars().count()).max().unwrap_or(0);
         for group in &self.groups {
@@ -175,7 +180,8 @@ impl Progress {
                 GroupState::Paused => ("paused", WAITS),
                 GroupState::Failed => ("failed", BAD),
             };
-            let ready = format!("{}/{} ready", group.ready, group.nodes);
+            let failed = if group.failed > 0 { format!(", {} failed", group.failed) } else { String::new() };
+            let ready = format!("{}/{} ready{failed}", group.ready, group.nodes);
             let name = &group.name;
             write!(out, "{BOLD}{name:width$}{BOLD:#}  {style}{word:11}{style:#}  {ready}")?;
             writeln!(out, "{}{}", if group.message.is_empty() { "" } else { "  " }, group.message)?;
@@ -185,6 +191,9 @@ impl Progress {
         }
         for node in &self.record.failed {
             writeln!(out, "{BAD}node/{}{BAD:#} failed: {}", node.name, node.message)?;
+        }
+        if !self.record.failed.is_empty() {
+            writeln!(out, "once that is mended: kubectl slipway rollout retry dsn/{}", self.design)?;
         }
         Ok(())
     }
@@ -217,10 +226,23 @@ mod tests {
         assert_eq!(
             text(&design),
             "control  done         3/3 ready\n\
-             compute  in progress  2/9 ready  2 of 9 Nodes are ready\n\
+             compute  in progress  2/9 ready, 1 failed  2 of 9 Nodes are ready\n\
              node/n4 in progress since 2026-11-28T05:00:00Z\n\
-             node/n5 failed: no\n"
+             node/n5 failed: no\n\
+             once that is mended: kubectl slipway rollout retry dsn/lab\n"
         );
+    }
+
+    #[test]
+    fn what_has_not_been_looked_at_is_not_done() {
+        let mut design = design(&json!({"observedGeneration": 1}));
+        design.metadata.generation = Some(1);
+        assert_eq!(text(&design), "Design lab has no groups\n");
+        let exit_code = |design: &Design| format!("{:?}", Progress::of(design, "lab").exit_code());
+        assert_eq!(exit_code(&design), format!("{:?}", ExitCode::SUCCESS));
+        design.metadata.generation = Some(2);
+        assert_eq!(text(&design), "Design lab has changed, and has not been looked at since\n");
+        assert_eq!(exit_code(&design), format!("{:?}", ExitCode::from(3)));
     }
 
     #[test]
