@@ -2,6 +2,7 @@
 //! are suspended or deleted while their BMC is dead, an operator that stops; and a hundred of them at once.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,9 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use slipway_api::Node;
 use slipway_e2e::lab::namespace::TestNamespace;
-use slipway_e2e::lab::{IpmiSim, Operator, Part, Sushy, can_run, eventually, with_namespace};
+use slipway_e2e::lab::{
+    Authority, IpmiSim, Operator, Part, ServerCertificate, Sushy, can_run, eventually, with_namespace,
+};
 use slipway_fakes::bmc::ipmi::{Effect, End, FakeIpmi, Fault, Privilege, Settings, User};
 use slipway_fakes::bmc::redfish::{self, FakeRedfish, Flavour};
 use slipway_fakes::bmc::{Happening, Identity, Machine, Power, Timing};
@@ -175,6 +178,50 @@ async fn a_deletion_ends_at_its_deadline_though_the_bmc_is_dead_and_says_what_is
             all.iter().find(|event| left(event)).map(drop).context("no such Event")
         })
         .await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_changes_stops_everything_and_is_said() -> Result<()> {
+    if !can_run(&[Part::Cluster]) {
+        return Ok(());
+    }
+    let authority = Authority::new("BMCs")?;
+    let identity = || authority.server_of_kind(ServerCertificate::Valid, &[IpAddr::from(Ipv4Addr::LOCALHOST)]);
+    let (first, other) = (identity()?, identity()?);
+    let certificate = Some((first.cert, first.key));
+    let settings = redfish::Settings { password: PASSWORD.into(), certificate, ..redfish::Settings::of(Flavour::Ilo) };
+    let bmc = FakeRedfish::start(Machine::new(Identity::numbered(8), Timing::default()), settings).await?;
+    with_namespace(async |ns| {
+        login(&ns, "login", PASSWORD).await?;
+        let _operator = ns.operator().await?;
+        let address = format!("redfish+{}", bmc.url());
+        let with = |tls: Value, power: &str| {
+            let login = json!({"secretRef": {"name": "login"}});
+            json!({"bmc": {"address": address, "credentials": login, "tls": tls}, "power": power})
+        };
+        let pin = |node: &Node| node.status.as_ref()?.bmc.as_ref()?.pin.clone();
+        apply(&ns, "n", &address, &with(json!({"trustOnFirstUse": true}), "Off")).await?;
+        until(&ns, "n", "Reconciled").await?;
+        let trusted = pin(&ns.api::<Node>().get("n").await?).context("no pin")?;
+
+        let before = bmc.count("login");
+        bmc.renew(&other.cert, &other.key)?;
+        apply(&ns, "n", &address, &with(json!({"trustOnFirstUse": true}), "On")).await?;
+        let message = until(&ns, "n", "BmcCertificateChanged").await?;
+        ensure!(message.contains(&trusted) && message.contains("Nothing was sent to it"), "{message}");
+        ensure!(asked(&bmc.machine()) == 0 && bmc.count("login") == before, "{:?}", bmc.calls());
+
+        // A person looks, and says that it is trusted from now on.
+        apply(&ns, "n", &address, &with(json!({"insecureSkipVerify": true}), "On")).await?;
+        until(&ns, "n", "Reconciled").await?;
+        apply(&ns, "n", &address, &with(json!({"trustOnFirstUse": true}), "On")).await?;
+        let node = ns.wait_for::<Node>("n", "another pin", SOON, |node| pin(node).is_some()).await?;
+        ensure!(pin(&node) != Some(trusted), "it is the old one");
+        until(&ns, "n", "Reconciled").await?;
+        ensure!(asked(&bmc.machine()) == 1, "{:?}", bmc.machine().events());
+        Ok(())
     })
     .await
 }

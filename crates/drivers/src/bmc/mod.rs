@@ -107,8 +107,10 @@ pub enum Trust {
     Ca(Vec<u8>),
     /// The one with this SHA-256 of its DER form: 64 lower-case hexadecimal digits. Neither name nor dates count.
     Pin(String),
-    /// Any. What it was is in [`slipway_plan::node::bmc::Security`], so that the caller can pin it: trust on first use is
-    /// this once, then [`Trust::Pin`].
+    /// The first that this session sees, and no other after it. What it was is in [`slipway_plan::node::bmc::Security`], so that
+    /// the caller can pin it for the next session: trust on first use is this once, then [`Trust::Pin`].
+    First,
+    /// Any.
     Any,
 }
 

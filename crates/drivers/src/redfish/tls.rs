@@ -40,6 +40,7 @@ impl Tls {
             Trust::System => Believed::signed_by(system_roots().clone(), &provider)?,
             Trust::Ca(pem) => Believed::signed_by(Arc::new(roots_of(pem)?), &provider)?,
             Trust::Pin(sha256) => Believed::Pinned(sha256.clone()),
+            Trust::First => Believed::First(OnceLock::new()),
             Trust::Any => Believed::Any,
         };
         let verifier = Arc::new(Verifier { believed, shown: Mutex::default(), provider: provider.clone() });
@@ -86,6 +87,7 @@ fn system_roots() -> &'static Arc<RootCertStore> {
 enum Believed {
     Signed(Arc<WebPkiServerVerifier>),
     Pinned(String),
+    First(OnceLock<String>),
     /// There is no root at all on this system.
     Nobody,
     Any,
@@ -132,11 +134,9 @@ impl ServerCertVerifier for Verifier {
         match &self.believed {
             Believed::Signed(roots) => roots.verify_server_cert(certificate, intermediates, name, ocsp, now),
             Believed::Nobody => Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)),
-            Believed::Pinned(pinned) if *pinned != sha256 => {
-                let changed = OtherError(Arc::new(Changed { pinned: pinned.clone(), shown: sha256 }));
-                Err(rustls::Error::InvalidCertificate(CertificateError::Other(changed)))
-            }
-            Believed::Pinned(_) | Believed::Any => Ok(ServerCertVerified::assertion()),
+            Believed::Pinned(pinned) => pinned_is(pinned, sha256),
+            Believed::First(first) => pinned_is(first.get_or_init(|| sha256.clone()), sha256),
+            Believed::Any => Ok(ServerCertVerified::assertion()),
         }
     }
 
@@ -161,6 +161,14 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+fn pinned_is(pinned: &str, shown: String) -> Result<ServerCertVerified, rustls::Error> {
+    if pinned == shown {
+        return Ok(ServerCertVerified::assertion());
+    }
+    let changed = OtherError(Arc::new(Changed { pinned: pinned.to_owned(), shown }));
+    Err(rustls::Error::InvalidCertificate(CertificateError::Other(changed)))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -148,7 +148,8 @@ fn address(endpoint: &Endpoint, inputs: &Inputs) -> Result<Option<(BmcAddress, b
                 bmc::Trust::System => Trust::System,
                 bmc::Trust::Ca(ca) => Trust::Ca(certificates(ca, inputs)?),
                 bmc::Trust::Pin(pin) => Trust::Pin(pin.clone()),
-                bmc::Trust::FirstUse | bmc::Trust::Any => Trust::Any,
+                bmc::Trust::FirstUse => Trust::First,
+                bmc::Trust::Any => Trust::Any,
             };
             Some((BmcAddress::Redfish { url: url.clone(), system: system.clone(), trust }, first_use))
         }
