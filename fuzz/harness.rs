@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub type Target = fn(&[u8]);
 
 /// Generous: for debug builds on a busy machine. What goes on for ever takes longer.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 /// Bytes that a mutation does not add to any more.
 const LARGE: usize = 1 << 16;
 
@@ -63,7 +63,9 @@ impl Corpus {
         let mut runs: u64 = 0;
         while Instant::now() < end {
             for (target, files) in &corpora {
-                (0..20).for_each(|_| run(*target, &self.mutation(files, &mut random)));
+                for _ in 0..20 {
+                    run(*target, &self.mutation(files, &mut random));
+                }
                 runs += 20;
             }
         }
@@ -72,7 +74,9 @@ impl Corpus {
 
     fn each(&self, then: impl Fn(Target, &[u8])) {
         for (name, target) in self.targets {
-            files(name).iter().for_each(|file| then(*target, file));
+            for file in &files(name) {
+                then(*target, file);
+            }
         }
     }
 

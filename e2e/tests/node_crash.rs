@@ -323,7 +323,9 @@ async fn run(cases: &[Case]) -> Result<()> {
         if cases.iter().any(|case| case.point.is_some()) {
             all(cases, async |case| come_to_its_point(case, &ns).await).await?;
             operator.kill();
-            cases.iter().for_each(|case| case.fake.goes_on());
+            for case in cases {
+                case.fake.goes_on();
+            }
             operator.restart().await?;
         }
         all(cases, async |case| case.settled(&ns).await).await

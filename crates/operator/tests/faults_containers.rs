@@ -242,13 +242,11 @@ impl Scenario {
         let docker = self.before.fork().await.map_err(|error| Wrong::End(error.to_string()))?;
         let of_api = case.point.call == "status-write";
         let api = Api::new(self.status.clone(), of_api.then_some((case.point.nth, case.moment)));
-        match timeout(patience, self.attempt(case, clean, &docker, &api)).await {
-            Ok(ended) => ended.map_err(Wrong::End),
-            Err(_) => {
-                let open: Vec<_> = docker.calls().into_iter().filter(|call| call.status.is_none()).collect();
-                Err(Wrong::NoEnd(format!("{:?}, calls without an answer: {open:?}", api.told().last())))
-            }
+        if let Ok(ended) = timeout(patience, self.attempt(case, clean, &docker, &api)).await {
+            return ended.map_err(Wrong::End);
         }
+        let open: Vec<_> = docker.calls().into_iter().filter(|call| call.status.is_none()).collect();
+        Err(Wrong::NoEnd(format!("{:?}, calls without an answer: {open:?}", api.told().last())))
     }
 
     async fn attempt(&self, case: &Case, clean: &Clean, docker: &FakeDocker, api: &Api) -> Result<(), String> {

@@ -22,8 +22,11 @@ use slipway_ipmi::wire::{
 };
 use slipway_ipmi::{CipherSuite, Password, Privilege, Username};
 
-/// All targets, by the name of their corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A target by the name of its corpus.
+type Named = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Named] = &[
     ("datagram", datagram),
     ("payload", payload),
     ("answer", answer),

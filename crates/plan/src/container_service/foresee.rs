@@ -85,14 +85,13 @@ fn take(host: &mut Host, step: &Step, valid: &Valid, now: Timestamp) {
             let owner = Some(valid.owner.clone());
             host.networks.insert(name.clone(), Network { id: format!("new {name}"), owner, hash, project: None });
         }
-        Step::TryNetwork { .. } => {}
         Step::KeepNetwork { name, id, .. } => {
             let hash = host.networks.get(name).and_then(|network| network.hash.clone());
             let kept = KeptNetwork { volume: format!("{name} on record"), id: id.clone(), hash };
             host.kept_networks.insert(name.clone(), kept);
         }
-        // Only what has failed goes back, and here nothing fails.
-        Step::RestoreNetwork { .. } | Step::RebindContainer { .. } => {}
+        // A trial leaves nothing behind; and only what has failed goes back, where nothing fails here.
+        Step::TryNetwork { .. } | Step::RestoreNetwork { .. } | Step::RebindContainer { .. } => {}
         Step::RemoveNetwork { name, .. } => drop(host.networks.remove(name)),
         Step::CreateVolume { name } => {
             host.volumes.insert(name.clone(), Volume { owner: Some(valid.owner.clone()), ..Volume::default() });

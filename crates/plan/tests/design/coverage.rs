@@ -84,7 +84,9 @@ fn occurring(schema: &Value, value: &Value, path: &str, found: &mut BTreeSet<Str
             }
         }
         Value::Array(items) => {
-            items.iter().for_each(|item| occurring(&schema["items"], item, &format!("{path}[]"), found));
+            for item in items {
+                occurring(&schema["items"], item, &format!("{path}[]"), found);
+            }
         }
         Value::String(word) if schema.get("enum").is_some() => {
             found.insert(format!("{path}={word}"));

@@ -148,11 +148,12 @@ impl Came {
     }
 
     fn told(&self) -> String {
-        self.findings().map(|it| format!("{:?} {} {}: {}\n", it.severity, it.code, it.path, it.message)).collect()
+        let line = |it: &Finding| format!("{:?} {} {}: {}", it.severity, it.code, it.path, it.message);
+        self.findings().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// It is as valid as the site, without a finding.
-    fn is_fine(self) -> Self {
+    fn without_finding(self) -> Self {
         assert_eq!(self.told(), "");
         self
     }
@@ -259,12 +260,12 @@ divergences! {
     old_envelope_has_all_of_hardware_profiles {
         let old = SITE.replace("schema: drydock/HardwareProfile/v1", "apiVersion: drydock/v1\nkind: HardwareProfile");
         let (before, after) = old.split_once("kind: HardwareProfile\nmetadata: {name: hw}\ndata:").expect("is there");
-        let came = Came::of(&format!("{before}kind: HardwareProfile\nmetadata: {{name: hw}}\nspec:{after}")).is_fine();
+        let came = Came::of(&format!("{before}kind: HardwareProfile\nmetadata: {{name: hw}}\nspec:{after}")).without_finding();
         assert_eq!(came.node("n1")["platform"]["kernelCommandLine"], "quiet isolcpus=2,4");
         let region = "apiVersion: drydock/v1\nkind: Region\nmetadata: {name: lab}\nspec: {repositories: {docker: {repo_type: apt, \
                       url: 'http://a.lab'}}}\n---\n";
         let (_, rest) = SITE.split_once("---\n").expect("documents");
-        let came = Came::of(&format!("{region}{rest}")).is_fine();
+        let came = Came::of(&format!("{region}{rest}")).without_finding();
         assert_eq!(came.site.compiler().site().repositories.len(), 1);
     }
     null_removes_an_interface {
@@ -273,29 +274,29 @@ divergences! {
         assert_ne!(came.interface("n2", "pxe"), Value::Null);
     }
     bootable_holds {
-        let came = Came::with(&[("name: root,", "name: root, bootable: true,")]).is_fine();
+        let came = Came::with(&[("name: root,", "name: root, bootable: true,")]).without_finding();
         assert_eq!(came.node("n1")["storage"]["disks"][0]["partitions"][0]["bootable"], true);
     }
     volume_group_of_a_partition_holds {
         let came = Came::with(&[("{name: log, size: 20%, filesystem: {mountpoint: /var/log}}", "{name: pv, size: 50g, volume_group: data}")]);
-        assert_eq!(came.is_fine().node("n1")["storage"]["disks"][0]["partitions"][1]["volumeGroup"], "data");
+        assert_eq!(came.without_finding().node("n1")["storage"]["disks"][0]["partitions"][1]["volumeGroup"], "data");
     }
     trustmode_holds {
-        let came = Came::with(&[("trustedmode: true", "trustmode: true")]).is_fine();
+        let came = Came::with(&[("trustedmode: true", "trustmode: true")]).without_finding();
         assert_eq!(came.interface("n1", "bond0")["sriov"]["trusted"], true);
     }
     sdn_api_uri_is_kept {
         let came = Came::with(&[("data: {local_networks", "data: {tor_switches: {sw1: {sdn_api_uri: 'https://sw1'}}, local_networks")]);
-        let racks = came.is_fine().site.compiler().site().racks;
+        let racks = came.without_finding().site.compiler().site().racks;
         assert_eq!(racks[0].switches[0].sdn_api_uri.as_deref(), Some("https://sw1"));
     }
     labels_of_racks_are_there {
         let filter = "  node_filter: {filter_set_type: union, filter_set: [{filter_type: union, rack_labels: {row: '1'}}]}\n  assets:";
-        let came = Came::with(&[("data:\n  assets:", &format!("data:\n{filter}"))]).is_fine();
+        let came = Came::with(&[("data:\n  assets:", &format!("data:\n{filter}"))]).without_finding();
         assert_eq!(came.node("n1")["bootActions"][0], "hello");
     }
     passwords_are_in_secrets {
-        let came = Came::with(&[]).is_fine();
+        let came = Came::with(&[]).without_finding();
         for manifest in &came.imported.manifests {
             assert_eq!(manifest.yaml.contains("hunter2"), manifest.kind == "Secret", "{}", manifest.yaml);
         }
@@ -319,7 +320,7 @@ divergences! {
     storage_is_merged {
         let child = |storage: &str| {
             let to = format!("  host_profile: base\n  storage: {storage}\n");
-            Came::with(&[("  host_profile: base\n  metadata: {tags: [compute]}", &to)]).is_fine()
+            Came::with(&[("  host_profile: base\n  metadata: {tags: [compute]}", &to)]).without_finding()
         };
         assert_eq!(child("{physical_devices: {sdb: {volume_group: data, labels: {a: b}}}}").disks("n1"), ["sda", "sdb"]);
         assert_eq!(child("{physical_devices: {sdc: {volume_group: data}}}").disks("n1"), ["sda", "sdb", "sdc"]);
@@ -330,12 +331,12 @@ divergences! {
     }
     sriov_is_inherited {
         let child = "  host_profile: base\n  interfaces: {bond0: {networks: [mgmt]}}\n";
-        let came = Came::with(&[("  host_profile: base\n  metadata: {tags: [compute]}", child)]).is_fine();
+        let came = Came::with(&[("  host_profile: base\n  metadata: {tags: [compute]}", child)]).without_finding();
         assert_eq!(came.interface("n1", "bond0")["sriov"]["vfCount"], 2);
     }
     defaults_come_last {
         let child = "  host_profile: base\n  storage: {physical_devices: {sda: {partitions: [{name: root, filesystem: {fs_label: r}}]}}}\n";
-        let came = Came::with(&[("  host_profile: base\n  metadata: {tags: [compute]}", child)]).is_fine();
+        let came = Came::with(&[("  host_profile: base\n  metadata: {tags: [compute]}", child)]).without_finding();
         let root = |came: &Came, node: &str| came.node(node)["storage"]["disks"][0]["partitions"][0]["filesystem"].clone();
         assert_eq!(root(&came, "n1")["type"], "ext4", "as in drydock");
         assert_eq!(root(&came, "n2")["type"], "xfs");
@@ -354,12 +355,12 @@ divergences! {
             ("data: {cidr: 10.0.0.0/24}", "data: {cidr: 10.0.0.0/24, routedomain: lab}"),
             ("routes: [{subnet", "routes: [{routedomain: lab, gateway: 10.0.2.1, metric: 7}, {subnet"),
         ];
-        let came = Came::with(&changes).is_fine();
+        let came = Came::with(&changes).without_finding();
         let count = |came: &Came| came.node("n1")["routes"].as_array().map(Vec::len);
         assert_eq!((count(&came), count(&came)), (Some(1), Some(1)));
     }
     files_without_a_pipeline {
-        let came = Came::with(&[(", data_pipeline: [template]}", "}")]).is_fine();
+        let came = Came::with(&[(", data_pipeline: [template]}", "}")]).without_finding();
         assert_eq!(content(&came.files("n1", "hello")[0]), "on {{ node.hostname }}");
     }
     intersections_ask_for_all_labels {
@@ -393,7 +394,7 @@ divergences! {
         Came::with(&[("default_network: pxe", "default_network: pxee")]).refuses("`pxee` is not defined; did you mean `pxe`?");
     }
     active_backup_is_a_mode {
-        let came = Came::with(&[("bonding: {mode: 802.3ad}", "bonding: {mode: active-backup}")]).is_fine();
+        let came = Came::with(&[("bonding: {mode: 802.3ad}", "bonding: {mode: active-backup}")]).without_finding();
         assert_eq!(came.interface("n1", "bond0")["bonding"]["mode"], "active-backup");
     }
     root_on_lvm {
@@ -401,11 +402,11 @@ divergences! {
             ("name: root, size: 30g, filesystem: {mountpoint: /, fstype: xfs}", "name: sys, size: 30g"),
             ("{name: two, size: 10g}", "{name: two, size: 20g, filesystem: {mountpoint: /}}"),
         ];
-        Came::with(&on_lvm).is_fine();
+        Came::with(&on_lvm).without_finding();
         for size in ["30%", "'>20g'", "20gi"] {
             let size = format!("size: {size}");
             let last = ("- {name: log, size: 20%, filesystem: {mountpoint: /var/log}}", "# none");
-            Came::with(&[("size: 30g", &size), last]).is_fine();
+            Came::with(&[("size: 30g", &size), last]).without_finding();
         }
         Came::with(&[("size: 30g", "size: 18gi")]).refuses("root has 19327352832 bytes");
     }
@@ -414,7 +415,7 @@ divergences! {
         Came::with(&[("- {name: root, size: 30g", boot)]).refuses("boot has 500000000 bytes");
     }
     one_volume_group_on_two_disks {
-        Came::with(&[("sdb: {volume_group: data}", "sdb: {volume_group: data}\n      sdc: {volume_group: data}")]).is_fine();
+        Came::with(&[("sdb: {volume_group: data}", "sdb: {volume_group: data}\n      sdc: {volume_group: data}")]).without_finding();
     }
     every_mountpoint_and_percentage_is_told {
         let came = Came::with(&[
@@ -423,7 +424,7 @@ divergences! {
         came.refuses("both mounted at /one").refuses("both mounted at /");
         let two_groups = "{logical_volumes: [{name: one, size: 60%}]}\n      more: {logical_volumes: [{name: x, size: 60%}]}\n";
         let data = "{logical_volumes: [{name: one, size: 10g, filesystem: {mountpoint: /one}}, {name: two, size: 10g}]}\n";
-        Came::with(&[(data, two_groups), ("sdb: {volume_group: data}", "sdb: {volume_group: data}\n      sdc: {volume_group: more}")]).is_fine();
+        Came::with(&[(data, two_groups), ("sdb: {volume_group: data}", "sdb: {volume_group: data}\n      sdc: {volume_group: more}")]).without_finding();
     }
     unknown_kernel_references_are_errors {
         Came::with(&[("cpuset.sriov", "cpuset.sriof")]).refuses("has no cpuset.sriof; did you mean `sriov`?");
@@ -478,7 +479,7 @@ divergences! {
     vlan_tags {
         Came::with(&[("vlan: '100'", "vlan: '4095'")]).refuses("is not a VLAN tag");
         Came::with(&[("vlan: '100'", "vlan: 'blue'")]).refuses("is not a VLAN tag");
-        Came::with(&[("vlan: '100'", "vlan: '0'")]).is_fine();
+        Came::with(&[("vlan: '100'", "vlan: '0'")]).without_finding();
     }
     negative_numbers {
         Came::with(&[("metric: 10", "metric: -1")]).refuses("-1 where a number");
@@ -537,7 +538,7 @@ fn what_is_undefined_does_not_become_something_by_its_new_name() {
 
 #[test]
 fn a_logical_volume_may_be_called_root_beside_a_partition() {
-    Came::with(&[("{name: two, size: 10g}", "{name: root, size: 10g}")]).is_fine();
+    Came::with(&[("{name: two, size: 10g}", "{name: root, size: 10g}")]).without_finding();
 }
 
 #[test]
@@ -552,7 +553,7 @@ fn an_address_of_a_bmc_in_a_range_is_nobodys_business() {
 
 #[test]
 fn the_site_itself_is_valid() {
-    Came::with(&[]).is_fine();
+    Came::with(&[]).without_finding();
 }
 
 #[test]

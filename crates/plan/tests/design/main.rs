@@ -1,5 +1,7 @@
 //! Designs, seen from outside: what a site compiles to, what is wrong with it and where.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // These are tests, helpers too.
+
 mod boot_actions;
 mod compiled;
 mod coverage;

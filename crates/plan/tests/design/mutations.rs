@@ -162,7 +162,7 @@ fn nothing_is_wrong_with_the_lab_in_one_piece() {
 #[test]
 fn every_value_of_a_wrong_type_is_told_alone() {
     let lab = lab();
-    let mut failures = String::new();
+    let mut failures = Vec::new();
     // A BMC that the Node names itself is the Node's business.
     for at in values(&lab).into_iter().filter(|at| !at.field().starts_with("spec.bmc")) {
         let wrong = if value(&lab, &at).is_object() { json!("zz") } else { json!({"zz": 1}) };
@@ -171,10 +171,10 @@ fn every_value_of_a_wrong_type_is_told_alone() {
             finding.code == "DD001" && (finding.path == at.path() || finding.path == format!("{}.zz", at.path()))
         });
         if !is_there || told.len() > 1 {
-            failures += &format!("{} is garbled:\n{}", at.path(), shown(&told));
+            failures.push(format!("{} is garbled:\n{}", at.path(), shown(&told)));
         }
     }
-    assert!(failures.is_empty(), "{failures}");
+    assert!(failures.is_empty(), "{}", failures.concat());
 }
 
 /// What filters look at: one that is misspelt is in no finding, but the filter takes nothing.
@@ -188,7 +188,7 @@ fn is_of_filter(at: &At, finding: &Finding) -> bool {
 #[test]
 fn every_misspelt_name_is_in_what_is_told() {
     let lab = lab();
-    let mut failures = String::new();
+    let mut failures = Vec::new();
     for at in values(&lab) {
         let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         let Some(name) = value(&lab, &at).as_str().filter(is_name) else { continue };
@@ -197,10 +197,10 @@ fn every_misspelt_name_is_in_what_is_told() {
             finding.path.starts_with(&at.path()) || finding.message.contains(name) || is_of_filter(&at, finding)
         };
         if !told.iter().all(is_about) {
-            failures += &format!("{} has an x more:\n{}", at.path(), shown(&told));
+            failures.push(format!("{} has an x more:\n{}", at.path(), shown(&told)));
         }
     }
-    assert!(failures.is_empty(), "{failures}");
+    assert!(failures.is_empty(), "{}", failures.concat());
 }
 
 /// The name of a definition that is taken away is in everything that is told, and what still refers to it is told.
@@ -208,7 +208,7 @@ fn every_misspelt_name_is_in_what_is_told() {
 fn every_definition_that_is_taken_away_is_in_what_is_told() {
     const DEFINITIONS: &[&str] = &["networks", "networkLinks", "racks", "hardwareProfiles", "hostProfiles", "groups"];
     let lab = lab();
-    let mut failures = String::new();
+    let mut failures = Vec::new();
     for at in values(&lab) {
         let field = at.field();
         let list = field.strip_suffix("[]").and_then(|field| field.rsplit('.').next()).unwrap_or_default();
@@ -223,10 +223,10 @@ fn every_definition_that_is_taken_away_is_in_what_is_told() {
         // Nothing refers to these.
         let is_free = ["storage-far", "compute"].contains(&name.as_str()) || at.path() == "spec.networkLinks[0]";
         if !told.iter().all(is_about) || told.is_empty() && !is_free {
-            failures += &format!("{} is gone:\n{}", at.path(), shown(&told));
+            failures.push(format!("{} is gone:\n{}", at.path(), shown(&told)));
         }
     }
-    assert!(failures.is_empty(), "{failures}");
+    assert!(failures.is_empty(), "{}", failures.concat());
 }
 
 /// Whatever is taken away, the site is read, and findings have their places.

@@ -257,7 +257,7 @@ fn a_wrong_value_of_every_field_is_told_at_its_place() {
 }
 
 fn lab_value<'v>(lab: &'v [Value], path: &str, document: usize) -> &'v Value {
-    let pointer: String = path.replace('[', ".").replace(']', "").split('.').map(|step| format!("/{step}")).collect();
+    let pointer = format!("/{}", path.replace('[', "/").replace(']', "").replace('.', "/"));
     lab[document].pointer(&pointer).unwrap_or(&Value::Null)
 }
 

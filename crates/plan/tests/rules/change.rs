@@ -351,8 +351,11 @@ fn move_to(world: &mut World, hash: &str) {
     world.generation += 1;
 }
 
+/// Names with what is to be the same of each.
+type Named<T> = Vec<(String, T)>;
+
 /// The containers of a host and how they are bound, and its network.
-fn shown(world: &mut World, host: &str) -> (Vec<(String, String)>, Vec<(String, Option<String>)>, Vec<String>) {
+fn shown(world: &mut World, host: &str) -> (Named<String>, Named<Option<String>>, Vec<String>) {
     let engine = world.engine(host);
     let running = |made: &crate::sim::Made| {
         assert_eq!(made.seen.state, State::Running, "{}", made.seen.name);

@@ -7,8 +7,11 @@ pub mod sites;
 use slipway_plan::formats::yaml;
 use slipway_plan::{Finding, Place};
 
-/// All targets, by the name of their corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A target by the name of its corpus.
+type Named = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Named] = &[
     ("drydock_import", sites::import),
     ("design_compile", sites::compile),
     ("compose_read", compose::read),

@@ -20,7 +20,8 @@ pub fn import(data: &[u8]) {
     told(&first.findings, text);
     let again = imported();
     assert_eq!((&again.manifests, &again.findings), (&first.manifests, &first.findings), "another result");
-    let names: BTreeSet<String> = first.manifests.iter().map(|manifest| manifest.file_name()).collect();
+    let names: BTreeSet<String> =
+        first.manifests.iter().map(slipway_plan::formats::drydock::Manifest::file_name).collect();
     assert_eq!(names.len(), first.manifests.len(), "two files of one name");
     for manifest in &first.manifests {
         let read = yaml::documents(&manifest.yaml).unwrap_or_else(|error| panic!("{error:?} in {}", manifest.yaml));

@@ -323,7 +323,9 @@ impl<'a> Scene<'a> {
             }
         }
         let left = self.networks_of_no_use(&|container| stays(&container));
-        left.into_iter().for_each(|step| stages.put(at, step));
+        for step in left {
+            stages.put(at, step);
+        }
         if settled && valid.images.prune == Prune::Unused {
             let used = |id: &String| {
                 self.host.images.iter().any(|(image, i)| {

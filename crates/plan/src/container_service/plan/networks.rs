@@ -58,7 +58,7 @@ impl Scene<'_> {
         };
         let stale = self.stale_network(slot);
         match (course, stale) {
-            (Course::Back, _) if slot.parted || self.is_on(slot, &self.parted_networks()) => {
+            (Course::Back, _) if slot.parted || is_on(slot, &self.parted_networks()) => {
                 told("RollingBack", "is being rolled back, with its networks".into())
             }
             (Course::Down, Some(network)) => told("NetworkChanging", format!("network {network} is made anew")),
@@ -88,10 +88,6 @@ impl Scene<'_> {
         self.slots.values().filter(on).any(|slot| self.failed(slot, failed).is_some())
     }
 
-    fn is_on(&self, slot: &Slot<'_>, networks: &BTreeSet<&str>) -> bool {
-        slot.want.networks.iter().any(|(name, _)| networks.contains(name.as_str()))
-    }
-
     /// Whether everything is there to make the stale networks and their containers anew.
     pub fn can_remake_networks(&self, failed: &[FailedRevision]) -> bool {
         let can =
@@ -104,7 +100,7 @@ impl Scene<'_> {
     /// Something has failed on networks that are made anew, and containers were put aside with the old ones.
     pub fn goes_back(&self, failed: &[FailedRevision]) -> bool {
         let networks = self.parted_networks();
-        let concerned = self.slots.values().filter(|slot| slot.parted || self.is_on(slot, &networks));
+        let concerned = self.slots.values().filter(|slot| slot.parted || is_on(slot, &networks));
         self.parted().next().is_some()
             && concerned.into_iter().any(|slot| self.failed(slot, failed).is_some())
             && !self.all_came_up()
@@ -201,7 +197,9 @@ impl Scene<'_> {
         let renames: Vec<_> =
             kept.iter().filter(|c| c.name != aside(c)).map(|c| rename(c, &c.name, &aside(c))).collect();
         let mut at = tried + usize::from(!renames.is_empty());
-        renames.into_iter().for_each(|step| stages.put(tried, step));
+        for step in renames {
+            stages.put(tried, step);
+        }
         let up = kept.iter().chain(&going).copied().filter(|container| is_up(container)).collect();
         for level in removal::dependents_first(up) {
             for container in level {
@@ -265,7 +263,7 @@ impl Scene<'_> {
         let new: BTreeSet<&str> = networks.iter().copied().filter(is_new).collect();
         let on = |c: &&Container| {
             c.networks.iter().any(|n| new.contains(n.as_str()))
-                || self.slots.get(&c.key).is_some_and(|slot| self.is_on(slot, &new))
+                || self.slots.get(&c.key).is_some_and(|slot| is_on(slot, &new))
         };
         let going: Vec<_> = self.host.containers.iter().filter(on).filter(|c| !is_kept(c)).collect();
         let at = removal::containers(&going, stages, 0);
@@ -275,29 +273,7 @@ impl Scene<'_> {
             stages.chain(at, going.into_iter().chain([Step::RestoreNetwork { name: (*name).into() }]));
         }
         if new.is_empty() {
-            self.bring_containers_back(&networks, &kept, stages);
-        }
-    }
-
-    fn bring_containers_back(&self, networks: &BTreeSet<&str>, kept: &[(&Slot<'_>, &Container)], stages: &mut Stages) {
-        for (slot, container) in kept {
-            let bound = networks.iter().filter(|name| container.network_ids.contains_key(**name));
-            let rebind = |name: &&str| Step::RebindContainer {
-                id: container.id.clone(),
-                name: container.name.clone(),
-                network: (*name).to_owned(),
-            };
-            let named = rename(container, &container.name, &slot.want.name);
-            stages.chain(0, bound.map(rebind).chain([named]));
-        }
-        let mut at = stages.0.len();
-        let names: BTreeMap<&str, &str> =
-            kept.iter().map(|(slot, container)| (container.id.as_str(), slot.want.name.as_str())).collect();
-        for level in removal::dependents_first(kept.iter().map(|(_, it)| *it).collect()).into_iter().rev() {
-            for name in level.into_iter().filter_map(|container| names.get(container.id.as_str())) {
-                stages.put(at, Step::StartContainer { name: (*name).to_owned() });
-            }
-            at += 1;
+            bring_containers_back(&networks, &kept, stages);
         }
     }
 
@@ -309,5 +285,31 @@ impl Scene<'_> {
         };
         let left = self.host.kept_networks.iter().filter(|kept| !is_awaited(kept));
         left.map(|(_, kept)| Step::RemoveVolume { name: kept.volume.clone() }).collect()
+    }
+}
+
+fn is_on(slot: &Slot<'_>, networks: &BTreeSet<&str>) -> bool {
+    slot.want.networks.iter().any(|(name, _)| networks.contains(name.as_str()))
+}
+
+/// Gives containers that were put aside their networks and names again, and starts them, those that others depend on first.
+fn bring_containers_back(networks: &BTreeSet<&str>, kept: &[(&Slot<'_>, &Container)], stages: &mut Stages) {
+    for (slot, container) in kept {
+        let bound = networks.iter().filter(|name| container.network_ids.contains_key(**name));
+        let rebind = |name: &&str| Step::RebindContainer {
+            id: container.id.clone(),
+            name: container.name.clone(),
+            network: (*name).to_owned(),
+        };
+        let named = rename(container, &container.name, &slot.want.name);
+        stages.chain(0, bound.map(rebind).chain([named]));
+    }
+    let names: BTreeMap<&str, &str> =
+        kept.iter().map(|(slot, container)| (container.id.as_str(), slot.want.name.as_str())).collect();
+    let levels = removal::dependents_first(kept.iter().map(|(_, container)| *container).collect());
+    for (at, level) in (stages.0.len()..).zip(levels.into_iter().rev()) {
+        for name in level.into_iter().filter_map(|container| names.get(container.id.as_str())) {
+            stages.put(at, Step::StartContainer { name: (*name).to_owned() });
+        }
     }
 }

@@ -113,9 +113,9 @@ impl Collector<'_, '_> {
     /// What no service uses need not be there.
     fn drop_unused(&mut self, project: &mut Value, section: &str) {
         let services = project.get("services").and_then(Value::as_object).into_iter().flat_map(Map::values);
-        let uses = services.filter_map(|service| service.get(section)?.as_array()).flatten();
+        let mentions = services.filter_map(|service| service.get(section)?.as_array()).flatten();
         let used: BTreeSet<String> =
-            uses.filter_map(|it| it.get("source").unwrap_or(it).as_str()).map(str::to_owned).collect();
+            mentions.filter_map(|it| it.get("source").unwrap_or(it).as_str()).map(str::to_owned).collect();
         let Some(objects) = project.get_mut(section).and_then(Value::as_object_mut) else { return };
         let unused: Vec<String> = objects.keys().filter(|name| !used.contains(*name)).cloned().collect();
         for name in unused {

@@ -148,9 +148,12 @@ fn links(services: &mut Map<String, Value>, problems: &mut Problems) {
 fn depend_on(service: &mut Map<String, Value>, target: &str, restart: bool) {
     let dependencies = names(service.remove("depends_on").unwrap_or_else(|| json!({})), "depends_on");
     let mut dependencies = dependencies.as_object().cloned().unwrap_or_default();
-    dependencies.entry(target).or_insert_with(|| match restart {
-        true => json!({"condition": "service_started", "restart": true}),
-        false => json!({"condition": "service_started"}),
+    dependencies.entry(target).or_insert_with(|| {
+        if restart {
+            json!({"condition": "service_started", "restart": true})
+        } else {
+            json!({"condition": "service_started"})
+        }
     });
     service.insert("depends_on".into(), Value::Object(dependencies));
 }

@@ -58,7 +58,7 @@ pub(super) fn merge(base: &mut Value, other: Value, path: &str, tags: &Tags, pro
         Rule::Deep => deep(base, other, path, tags, problems),
         Rule::Assignments => {
             let other = assignments(other);
-            let bare: Vec<String> = other
+            let unvalued: Vec<String> = other
                 .as_object()
                 .into_iter()
                 .flatten()
@@ -67,7 +67,7 @@ pub(super) fn merge(base: &mut Value, other: Value, path: &str, tags: &Tags, pro
                 .collect();
             maps(base, other, assignments, path, tags, problems);
             let kept = base.as_object_mut().into_iter();
-            kept.for_each(|map| map.extend(bare.iter().map(|key| (key.clone(), Value::Null))));
+            kept.for_each(|map| map.extend(unvalued.iter().map(|key| (key.clone(), Value::Null))));
         }
         Rule::Names => maps(base, names(other, path), |value| names(value, path), path, tags, problems),
         Rule::Lists => {
