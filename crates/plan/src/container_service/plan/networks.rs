@@ -11,9 +11,9 @@ use slipway_api::container_service::{FailedRevision, OnFailure};
 
 use super::Step;
 use super::host::{Scene, Stages};
-use super::look::{Look, is_up, signed};
+use super::look::{Look, has_run, is_up, signed};
 use super::removal;
-use super::slot::{Slot, can_come_back, was_put_aside};
+use super::slot::{Slot, can_come_back};
 use super::work::{Trouble, Work, finish, rename, stop};
 use crate::container_service::definition::{self, Lifecycle};
 use crate::container_service::observed::{Container, Host, KeptNetwork, Owner, State};
@@ -220,7 +220,8 @@ impl Scene<'_> {
         at + 1
     }
 
-    /// What serves on the stale networks, or did until it was put aside: what can be gone back to.
+    /// What can be gone back to on the stale networks: as in any change what ran before, even if it is down just now, as its engine
+    /// may have been restarted on the way.
     fn worth_keeping(&self) -> impl Iterator<Item = &Container> {
         let rolls_back = self.cx.valid.update.on_failure == OnFailure::Rollback;
         let bound = move |container: &Container| {
@@ -229,9 +230,8 @@ impl Scene<'_> {
             let stale: Vec<_> = stale.collect();
             !stale.is_empty() && stale.into_iter().all(there)
         };
-        let good = move |slot: &Slot<'_>, container: &Container| {
-            let serves = is_up(container) && self.look(slot, container) == Look::Ready;
-            bound(container) && (serves || was_put_aside(container) && container.state == State::Exited)
+        let good = move |container: &Container| {
+            bound(container) && has_run(container) && (is_up(container) || container.state == State::Exited)
         };
         let slots = self.slots.values().filter(move |slot| {
             rolls_back
@@ -239,7 +239,7 @@ impl Scene<'_> {
                 && slot.want.lifecycle == Lifecycle::Running
                 && self.stale_network(slot).is_some()
         });
-        slots.filter_map(move |slot| [slot.previous, slot.current].into_iter().flatten().find(|it| good(slot, it)))
+        slots.filter_map(move |slot| [slot.previous, slot.current].into_iter().flatten().find(|it| good(it)))
     }
 
     /// Records a network, unless what is on record is still waited for.
