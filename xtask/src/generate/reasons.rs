@@ -98,6 +98,7 @@ const OTHER_WORDS: &[&str] = &[
     "BootAction",
     "Design",
     "HardwareProfile",
+    "Tags",
     "HostProfile",
     "Network",
     "NetworkLink",

@@ -520,9 +520,9 @@ fn told_off(seen: &Seen, record: &LoginStatus, way: &Way, pass: &Pass<Node>) -> 
         }
     } else if is_last {
         let known = in_words(record);
-        let to_do = if record.refusals == 0 { "Make sure of" } else { "Mend" };
+        let to_do = if record.refusals == 0 { "Make sure of the Secret" } else { "Mend the Secret" };
         format!(
-            "{said}. Secret {} {known}. It is not tried again, as the BMC may lock the account. {to_do} the Secret, or set \
+            "{said}. Secret {} {known}. It is not tried again, as the BMC may lock the account. {to_do}, or set \
              bmc.credentials.retry.requestedAt to a new value",
             way.secret
         )
