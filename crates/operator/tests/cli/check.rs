@@ -47,8 +47,10 @@ fn a_site_is_one_whichever_files_it_is_in() {
 
 #[test]
 fn findings_name_their_rule_and_object() {
-    let files =
-        changed(&[("nodes.yaml", &[("172.16.1.20}", "172.16.2.20}")]), ("design.yaml", &[("size: 30g", "size: 30")])]);
+    let files = changed(&[
+        ("nodes.yaml", &[("172.16.1.20}", "172.16.2.20}")]),
+        ("design.yaml", &[("size: 30g", "size: \"30\"")]),
+    ]);
     let ran = slipway(files.path(), &["check", "-f", "site", "-o", "json"], "");
     assert_eq!(ran.code, 1, "{}", ran.err);
     let findings: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
@@ -91,21 +93,31 @@ data:
   broken.yaml: |
     racks: [
 ";
-    let design = site(
-        "  include:\n    - configMapKeyRef: {name: parts, key: racks.yaml}\n    - configMapKeyRef: {name: parts, key: hardware.yaml}\n    \
-         - configMapKeyRef: {name: parts, key: quoted.yaml}\n    - configMapKeyRef: {name: parts, key: broken.yaml}\n",
-    );
-    let files = directory(&[("design.yaml", &design), ("parts.yaml", config)]);
-    let ran = slipway(files.path(), &["check", "-f", "."], "");
-    assert_eq!(ran.code, 1, "{}", ran.err);
-    for wanted in [
-        "./parts.yaml:7:36: warning: network `nope` is not defined (SD1001) [data.racks.yaml.racks[0].localNetworks[0]]",
+    let include = |keys: &[&str]| {
+        let keys: Vec<_> =
+            keys.iter().map(|key| format!("    - configMapKeyRef: {{name: parts, key: {key}.yaml}}\n")).collect();
+        let design = site(&format!("  include:\n{}", keys.concat()));
+        let files = directory(&[("design.yaml", &design), ("parts.yaml", config)]);
+        let ran = slipway(files.path(), &["check", "-f", "."], "");
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        ran.out
+    };
+    let tells = |out: &str, wanted: &str| out.lines().any(|line| line.starts_with(wanted));
+    let undefined = "./parts.yaml:7:36: warning: network `nope` is not defined (SD1001) [data.racks.yaml.racks[0].localNetworks[0]]";
+    let told = [
         "./parts.yaml:13:19: error: `Bioss` is none of Bios, Uefi (DD001) [data.hardware.yaml.hardwareProfiles[0].bootMode]; did you mean `Bios`?",
         "./parts.yaml:14:16: error: ",
-        "./parts.yaml:16:12: error: unclosed bracket",
-    ] {
-        assert!(ran.out.lines().any(|line| line.starts_with(wanted)), "{wanted}\n{}", ran.out);
+    ];
+    let out = include(&["racks", "hardware", "quoted"]);
+    for wanted in told.iter().chain([&undefined]) {
+        assert!(tells(&out, wanted), "{wanted}\n{out}");
     }
+    // What a part that cannot be read defines is not known, so that nothing is told to be undefined.
+    let out = include(&["racks", "hardware", "quoted", "broken"]);
+    for wanted in told.iter().chain([&"./parts.yaml:16:12: error: unclosed bracket"]) {
+        assert!(tells(&out, wanted), "{wanted}\n{out}");
+    }
+    assert!(!tells(&out, undefined), "{out}");
 }
 
 #[test]

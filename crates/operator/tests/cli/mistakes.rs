@@ -31,7 +31,7 @@ const MISTAKES: &[Mistake] = &[
         "check the prefix length",
     ),
     (DESIGN, "vlan: 100", "vlan: \"100\"", "40:13: error: `100` where an integer", "write 100, without quotes"),
-    (DESIGN, "vlan: 100", "vlan: 5000", "40:13: error: the value 5000 is more than 4094", "[spec.networks[2].vlan]"),
+    (DESIGN, "vlan: 100", "vlan: 5000", "40:13: error: a VLAN tag of 5000 is above 4094", "or 0 for untagged"),
     (
         DESIGN,
         "    - name: base\n",
@@ -145,14 +145,14 @@ const MISTAKES: &[Mistake] = &[
         NODES,
         "52:54:00:00:00:11",
         "52:54:00:00:00:1g",
-        "24:12: error: `52:54:00:00:00:1g` is no MAC address",
+        "24:12: warning: `52:54:00:00:00:1g` is no MAC address",
         "six pairs of hexadecimal digits",
     ),
     (
         NODES,
         "52:54:00:00:00:11",
         "52:54:00:00:00:12",
-        "39:12: error: Node compute1 boots from 52:54:00:00:00:12 too",
+        "39:12: warning: Node compute1 boots from 52:54:00:00:00:12 too",
         "each Node's own address",
     ),
     (
