@@ -111,7 +111,7 @@ fn in_order(gaps: &BTreeMap<usize, (i64, i64)>) -> Result<()> {
     Ok(())
 }
 
-/// Asserts that a second of the engines' clock has passed, as a list of events ends with a whole one.
+/// Lets the engines' clock come to its next second: a list of events ends with a whole one.
 async fn next_second() {
     let now = Timestamp::now();
     tokio::time::sleep(Duration::from_nanos(1_000_000_000 - u64::try_from(now.subsec_nanosecond()).unwrap_or(0))).await;

@@ -11,7 +11,7 @@ use slipway_drivers::{Class, DriverError};
 use slipway_plan::cadence::{self, PERSON};
 use slipway_plan::node::bmc::plan::word;
 use slipway_plan::node::bmc::{
-    BmcStep, Command, Failure, Health, HealthLevel, Identity, Look, Security, Seen, Sent, summary,
+    BmcObserved, BmcStep, Command, Failure, Health, HealthLevel, Identity, Look, Security, Seen, Sent, summary,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -304,7 +304,7 @@ impl Session {
         match seen {
             Ok(observed) => {
                 let took = took.try_into().unwrap_or(SignedDuration::MAX);
-                self.shown(&Seen::Shown { observed, at, took, deep: look == Look::Evidence }, wish)
+                self.shown(observed, (at, took), look == Look::Evidence, wish)
             }
             Err(error) => {
                 self.failed(wish, &error);
@@ -313,8 +313,14 @@ impl Session {
         }
     }
 
-    fn shown(&mut self, seen: &Seen, wish: &Wish) -> bool {
-        let Seen::Shown { observed, at, deep, .. } = seen else { return false };
+    /// Takes what a look showed, and how long it took. Whether it is news.
+    fn shown(
+        &mut self,
+        observed: BmcObserved,
+        (at, took): (Timestamp, SignedDuration),
+        deep: bool,
+        wish: &Wish,
+    ) -> bool {
         self.looks = self.looks.saturating_add(1);
         if let (true, Security::Tls { certificate_sha256, .. }) = (self.target.first_use, &observed.security) {
             self.pin(certificate_sha256.clone());
@@ -327,12 +333,12 @@ impl Session {
         self.state.send_if_modified(|state| {
             let news = match &state.seen {
                 Seen::Shown { observed: before, at: last, deep: was_deep, .. } => {
-                    let stale = until(*at, *last) > Duration::from_secs(15);
-                    told || before != observed || deep != was_deep || stale && (*deep || wish.awaited)
+                    let stale = until(at, *last) > Duration::from_secs(15);
+                    told || *before != observed || deep != *was_deep || stale && (deep || wish.awaited)
                 }
                 _ => true,
             };
-            state.seen.clone_from(seen);
+            state.seen = Seen::Shown { observed, at, took, deep };
             news
         })
     }

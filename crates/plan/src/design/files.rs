@@ -17,7 +17,7 @@ use super::namespace::{self, shared_addresses};
 use super::rules::Check;
 use super::source::{DesignSource, NodeSource, NotIncluded, read_part, with_includes};
 use crate::finding::{Finding, Place, Severity};
-use crate::formats::compose::nearest;
+use crate::formats::compose::meant;
 use crate::formats::yaml::{self, Bounds, Dialect, Document};
 
 /// Bounds of a file of a site: a site of 10 000 Nodes has some 7 MB.
@@ -282,8 +282,7 @@ impl SiteFiles {
                 let design = designs.get(&(namespace.clone(), identity.clone()));
                 let given = designs.keys().filter(|(of, _)| of == namespace);
                 let given = given.map(|(_, identity)| identity.trim_start_matches("Design/"));
-                let near = || nearest(&reference.name, given).map(|near| format!("; did you mean `{near}`?"));
-                let reason = || format!("{identity} is not given{}", near().unwrap_or_default());
+                let reason = || format!("{identity} is not given{}", meant(&reference.name, given));
                 design.cloned().ok_or_else(|| missing(reason()))
             }
             IncludeSource::ConfigMapKeyRef(reference) => {
@@ -296,9 +295,8 @@ impl SiteFiles {
                 let Some(part) = self.texts.get(&entry) else {
                     let keys =
                         value.get("data").and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key.as_str());
-                    let near = nearest(&reference.key, keys).map(|near| format!("; did you mean `{near}`?"));
-                    let reason = format!("{} has no key {} with a text", key.1, reference.key);
-                    return Err(missing(reason + &near.unwrap_or_default()));
+                    let near = meant(&reference.key, keys);
+                    return Err(missing(format!("{} has no key {} with a text{near}", key.1, reference.key)));
                 };
                 let source = DesignSource::of_config_map(&reference.name, &reference.key, &part.document.value);
                 Ok(source.of_size(size(value)))
@@ -482,8 +480,7 @@ fn not_given((namespace, design): &Key, nodes: &[NodeSource], designs: &HashMap<
     let name = |identity: &str| identity.trim_start_matches("Design/").to_owned();
     let given: Vec<String> = designs.keys().filter(|key| key.0 == *namespace).map(|key| name(&key.1)).collect();
     let wanted = name(design);
-    let near = nearest(&wanted, given.iter().map(String::as_str));
-    let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    let near = meant(&wanted, given.iter().map(String::as_str));
     let more = if nodes.len() > 1 { format!(" and {} more", nodes.len() - 1) } else { String::new() };
     let first = nodes.first().map_or("", |node| &node.name);
     format!("Node {first:.100}{more}: Design {wanted:.100} is not given, so what depends on it is not checked{near}")

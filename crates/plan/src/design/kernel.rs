@@ -4,7 +4,7 @@ use slipway_api::design::HardwareProfile;
 
 use super::locate::names;
 use super::model::{KernelParamModel, Text};
-use crate::formats::compose::nearest;
+use crate::formats::compose::meant;
 
 const REFERENCE: &str = "hardwareprofile:";
 
@@ -43,7 +43,7 @@ fn near(reference: &str, hardware: &HardwareProfile) -> String {
     };
     let name =
         reference.split_once('.').map_or(reference, |(_, rest)| rest.rsplit_once('.').map_or(rest, |(name, _)| name));
-    nearest(name, names.into_iter()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+    meant(name, names.into_iter())
 }
 
 /// The list of a hardware profile that a reference is to.

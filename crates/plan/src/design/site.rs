@@ -16,7 +16,7 @@ use super::rules::Check;
 use super::source::{DesignSource, join};
 use super::validate::Spot;
 use crate::finding::Finding;
-use crate::formats::compose::nearest;
+use crate::formats::compose::meant;
 
 /// Metric of a route that names none, as MAAS is told.
 const METRIC: u32 = 100;
@@ -79,7 +79,7 @@ impl Index {
     /// `; did you mean …?`, if there is a part that may be meant. Of many parts none is looked for: it would take too long.
     pub(super) fn near(&self, name: &str) -> String {
         let known = self.all.iter().take(NEAR).map(|(known, _)| &**known);
-        nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+        meant(name, known)
     }
 
     /// Where a part is written.

@@ -100,9 +100,9 @@ impl Scene<'_> {
     /// Something has failed on networks that are made anew, and containers were put aside with the old ones.
     pub fn goes_back(&self, failed: &[FailedRevision]) -> bool {
         let networks = self.parted_networks();
-        let concerned = self.slots.values().filter(|slot| slot.parted || is_on(slot, &networks));
+        let mut concerned = self.slots.values().filter(|slot| slot.parted || is_on(slot, &networks));
         self.parted().next().is_some()
-            && concerned.into_iter().any(|slot| self.failed(slot, failed).is_some())
+            && concerned.any(|slot| self.failed(slot, failed).is_some())
             && !self.all_came_up()
     }
 

@@ -9,7 +9,7 @@ use crate::design::rules::Check;
 use crate::design::site::Site;
 use crate::design::source::join;
 use crate::finding::Finding;
-use crate::formats::compose::nearest;
+use crate::formats::compose::meant;
 use crate::rollout::{Round, budget};
 
 /// What can be said without Nodes.
@@ -33,7 +33,7 @@ pub(super) fn check_groups(site: &Site, findings: &mut Vec<Finding>) {
         let is_known = |name: &str| numbers.contains_key(name) || site.has_broken_part("groups", name);
         for (number, name) in group.after.iter().enumerate().filter(|(_, name)| !is_known(name)) {
             let known = rollout.groups.iter().map(|group| group.name.as_str());
-            let near = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let near = meant(name, known);
             let message = format!("group {} waits for `{name:.100}`, which is not defined{near}", group.name);
             findings.push(spot.find(Check::GroupUndefined, &format!("groups[{index}].after[{number}]"), message));
         }

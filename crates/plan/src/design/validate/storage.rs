@@ -6,7 +6,7 @@ use crate::design::locate::{Raw, names};
 use crate::design::model::{DiskModel, FilesystemModel, Origin, Sourced, StorageModel, Text, VolumeGroupModel};
 use crate::design::rules::Check;
 use crate::design::size::{self, Amount, Size};
-use crate::formats::compose::nearest;
+use crate::formats::compose::meant;
 
 const ROOT: u64 = 20_000_000_000;
 const BOOT: u64 = 1_000_000_000;
@@ -63,8 +63,7 @@ impl<'a> Groups<'a> {
 
     fn tell_undefined(self, raws: &mut Vec<Raw>) {
         for (group, path) in self.undefined {
-            let near = nearest(&group.value, self.defined.iter().copied());
-            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let near = meant(&group.value, self.defined.iter().copied());
             let message = format!("volume group `{:.100}` is not defined{near}", group.value);
             raws.push(Raw::new(Check::VolumeGroupUndefined, group.origin.clone(), path, message));
         }

@@ -30,7 +30,7 @@ pub use self::interpolate::{MAX_NESTING, MAX_VALUE, text as interpolate};
 pub use self::ports::MAX_PORTS;
 pub use self::read::MAX_FINDINGS;
 use self::read::{At, Findings};
-pub use self::values::nearest;
+pub use self::values::{meant, nearest};
 use super::yaml::{self, Bounds, Dialect};
 use crate::finding::{Finding, Severity};
 

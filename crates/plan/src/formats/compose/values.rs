@@ -242,6 +242,11 @@ pub fn nearest<'k>(word: &str, all: impl Iterator<Item = &'k str>) -> Option<&'k
     near.filter(|(distance, _)| *distance <= limit).min().map(|(_, known)| known)
 }
 
+/// Ends a message about a word that is not one of `all`: `; did you mean …?`, or nothing.
+pub fn meant<'k>(word: &str, all: impl Iterator<Item = &'k str>) -> String {
+    nearest(word, all).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
+
 /// Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other.
 fn distance(from: &str, to: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());

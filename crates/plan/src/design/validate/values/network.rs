@@ -1,7 +1,9 @@
 //! Networks, links and racks.
 
+use std::net::IpAddr;
+
 use slipway_api::DesignSpec;
-use slipway_api::design::{Network, NetworkLink, Rack};
+use slipway_api::design::{Network, NetworkLink, Rack, Route};
 
 use super::Written;
 use super::formats::{is_address, is_domain, is_link_speed, is_url};
@@ -40,23 +42,27 @@ fn network(network: &Network, path: &str, written: &mut Written<'_>) {
         }
         written.each(Check::NameServer, &join(path, "dns.servers"), &dns.servers, is_address, "is no address");
     }
-    for (index, route) in network.routes.iter().enumerate() {
-        let Some((written_subnet, subnet)) = route.subnet.as_deref().and_then(|text| Some((text, parse_net(text)?)))
-        else {
-            continue;
-        };
-        let path = join(path, &format!("routes[{index}].subnet"));
-        if subnet.addr() != subnet.network() {
-            let message =
-                format!("a route of network {}: {written_subnet} has bits set beyond its prefix", network.name);
-            let finding = Check::RouteHostBits.at(written.object, path, message);
-            written.findings.push(finding.hint(format!("write {}", subnet.trunc())));
-        } else if let Some(gateway) = route.gateway.as_deref().and_then(|text| text.parse::<std::net::IpAddr>().ok())
-            && gateway.is_ipv4() != subnet.addr().is_ipv4()
-        {
-            let message = format!("a route of network {}: {gateway} is no next hop to {subnet}", network.name);
-            written.tell(Check::RouteFamily, path, message);
-        }
+    for (index, one) in network.routes.iter().enumerate() {
+        route(one, &network.name, &join(path, &format!("routes[{index}].subnet")), written);
+    }
+}
+
+/// Where a route of a network leads.
+fn route(route: &Route, network: &str, path: &str, written: &mut Written<'_>) {
+    let Some(text) = &route.subnet else { return };
+    let Some(subnet) = parse_net(text) else { return };
+    if subnet.addr() != subnet.network() {
+        let message = format!("a route of network {network}: {text} has bits set beyond its prefix");
+        let finding = Check::RouteHostBits.at(written.object, path, message);
+        written.findings.push(finding.hint(format!("write {}", subnet.trunc())));
+    } else if let Some(gateway) = route.gateway.as_deref().and_then(|text| text.parse::<IpAddr>().ok())
+        && gateway.is_ipv4() != subnet.addr().is_ipv4()
+    {
+        written.tell(
+            Check::RouteFamily,
+            path,
+            format!("a route of network {network}: {gateway} is no next hop to {subnet}"),
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use super::Written;
 use super::formats::{is_address, is_domain, is_public_key, is_tag, is_url, is_word};
 use crate::design::rules::Check;
 use crate::design::source::join;
-use crate::formats::compose::nearest;
+use crate::formats::compose::meant;
 
 /// The distribution's own archives, by their names in MAAS.
 const ARCHIVES: [&str; 2] = ["main_archive", "ports_archive"];
@@ -70,8 +70,7 @@ fn repository(repository: &Repository, path: &str, written: &mut Written<'_>) {
         for (index, word) in
             words.iter().enumerate().filter(|(_, word)| is_word(word) && !known.contains(&word.as_str()))
         {
-            let near = nearest(word, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
-            let what = format!("is none of {}{}", known.join(", "), near.unwrap_or_default());
+            let what = format!("is none of {}{}", known.join(", "), meant(word, known.iter().copied()));
             written.wrong(Check::RepositoryPart, format!("{field}[{index}]"), word, what);
         }
     }

@@ -1,19 +1,13 @@
-//! Each rule fires on the example that breaks it, at the line that does, and on no valid site.
+//! What breaks each rule, and what only comes near to it.
 
-use std::collections::BTreeSet;
-
-use slipway_plan::design::RULES;
 use slipway_plan::design::rules::Check;
-use slipway_plan::{Finding, Severity};
-
-use crate::support::Site;
 
 /// What breaks a rule: changes of the lab, a piece of the message, the text that the finding points at.
-struct Case {
-    check: Check,
-    changes: &'static [(&'static str, &'static str)],
-    message: &'static str,
-    at: &'static str,
+pub struct Case {
+    pub check: Check,
+    pub changes: &'static [(&'static str, &'static str)],
+    pub message: &'static str,
+    pub at: &'static str,
 }
 
 const fn case(
@@ -25,7 +19,7 @@ const fn case(
     Case { check, changes, message, at }
 }
 
-const CASES: &[Case] = &[
+pub const CASES: &[Case] = &[
     case(Check::InvalidField, &[("mtu: 1500", "mtu: large")], "`large` where an integer", "large"),
     case(Check::InvalidField, &[("primaryNetwork: mgmt", "primaryNetworks: mgmt")], "is not a field here", "mgmt"),
     case(Check::InvalidField, &[("      cidr: 172.16.0.0/24\n", "")], "`cidr` is missing", "name: pxe"),
@@ -641,36 +635,8 @@ const CASES: &[Case] = &[
     case(Check::BudgetInvalid, &[("maxUnavailable: 2", "maxUnavailable: 0")], "lets nothing happen", "0"),
 ];
 
-fn is_of(finding: &Finding, check: Check) -> bool {
-    let rule = check.rule();
-    finding.code == rule.code && finding.rule == Some(rule.name) && finding.severity == rule.severity
-}
-
-#[test]
-fn nothing_is_wrong_with_the_lab() {
-    let site = Site::lab(&[]);
-    assert!(site.findings.is_empty(), "{}", site.told());
-}
-
-#[test]
-fn each_rule_fires_where_it_should() {
-    let mut failures = Vec::new();
-    for case in CASES {
-        let site = Site::lab(case.changes);
-        let found = site.findings.iter().find(|f| is_of(f, case.check) && f.message.contains(case.message));
-        match found {
-            None => failures.push(format!("{:?} {:?} did not fire:\n{}", case.check, case.changes, site.told())),
-            Some(finding) if !site.shown(finding).starts_with(case.at) => {
-                failures.push(format!("{:?} points at `{}`, not at `{}`", case.check, site.shown(finding), case.at));
-            }
-            Some(_) => {}
-        }
-    }
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-}
-
 /// Rules about a whole that the lab cannot become by a small change; the tests named here show them.
-const ELSEWHERE: &[(Check, &str)] = &[
+pub const ELSEWHERE: &[(Check, &str)] = &[
     (Check::NoNetworks, "an_empty_site"),
     (Check::NoNodes, "an_empty_site"),
     (Check::NoCidrs, "an_empty_site"),
@@ -684,7 +650,7 @@ const ELSEWHERE: &[(Check, &str)] = &[
 
 /// What comes near to breaking a rule and does not. Of every other rule the lab says that it is quiet: it has a right value
 /// for each.
-const NEAR: &[(Check, &[(&str, &str)])] = &[
+pub const NEAR: &[(Check, &[(&str, &str)])] = &[
     (
         Check::RootMissing,
         &[("name: root, size: 20g", "name: sys, size: 20g"), ("{name: root, size: 30g}", "{name: sys, size: 30g}")],
@@ -769,162 +735,3 @@ const NEAR: &[(Check, &[(&str, &str)])] = &[
     (Check::GroupUnreachable, &[("minReady: 90%", "minReady: 2")]),
     (Check::BudgetInvalid, &[("maxUnavailable: 2", "maxUnavailable: 1%")]),
 ];
-
-#[test]
-fn what_comes_near_to_breaking_a_rule_does_not() {
-    let mut failures = Vec::new();
-    for (check, changes) in NEAR {
-        let site = Site::lab(changes);
-        if site.findings.iter().any(|finding| is_of(finding, *check)) {
-            failures.push(format!("{check:?} fires for {changes:?}:\n{}", site.told()));
-        }
-    }
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-}
-
-#[test]
-fn no_rule_goes_untested() {
-    let tested: BTreeSet<Check> =
-        CASES.iter().map(|case| case.check).chain(ELSEWHERE.iter().map(|(check, _)| *check)).collect();
-    let untested: Vec<_> = RULES.iter().filter(|rule| !tested.contains(&rule.check)).collect();
-    assert!(untested.is_empty(), "{untested:?}");
-}
-
-#[test]
-fn the_table_is_in_order() {
-    for (number, rule) in RULES.iter().enumerate() {
-        assert_eq!(rule.check as usize, number);
-        assert!(!rule.what.is_empty() && !rule.hint.is_empty() && !rule.example.is_empty(), "{rule:?}");
-    }
-}
-
-#[test]
-fn one_mistake_in_a_profile_is_told_once() {
-    let site = Site::lab(&[("root, size: 20g", "root, size: 10g")]);
-    let found: Vec<_> = site.findings.iter().filter(|f| is_of(f, Check::RootTooSmall)).collect();
-    assert_eq!(found.len(), 1, "{}", site.told());
-    assert_eq!(found[0].object.as_deref(), Some("Design/lab"));
-    assert_eq!(found[0].path, "spec.hostProfiles[0].storage.disks[0].partitions[0].size");
-}
-
-#[test]
-fn a_broken_part_hides_nothing_of_the_rest() {
-    let site = Site::lab(&[
-        (
-            "    - name: pxe\n      cidr: 172.16.0.0/24\n      mtu: 1500",
-            "    - name: pxe\n      cidr: [172.16.0.0/24]\n      mtu: 1500",
-        ),
-        ("gateway: 172.16.1.2}", "gateway: 172.16.2.2}"),
-        ("vlan: 300", "vlan: many"),
-        ("address: 172.16.1.20", "address: 172.16.2.20"),
-        ("hostProfile: base\n  rack: r2\n  bootMac", "hostProfile: [base]\n  rack: r2\n  bootMac"),
-    ]);
-    for (check, at) in [
-        (Check::InvalidField, "cidr: [172.16.0.0/24]"),
-        (Check::InvalidField, "many"),
-        (Check::InvalidField, "hostProfile: [base]"),
-        (Check::GatewayOutside, "172.16.2.2"),
-        (Check::AddressOutside, "172.16.2.20"),
-    ] {
-        let found = site.findings.iter().any(|f| is_of(f, check) && site.shown(f).starts_with(at));
-        assert!(found, "{check:?} at {at}:\n{}", site.told());
-    }
-    let missing = site.findings.iter().any(|f| f.message.contains("is missing"));
-    assert!(!missing, "what was left out is not missing too:\n{}", site.told());
-    // The network that could not be read was left out, and is no undefined reference.
-    assert!(!site.findings.iter().any(|f| is_of(f, Check::Undefined)), "{}", site.told());
-}
-
-#[test]
-fn an_empty_site() {
-    let site = Site::of("apiVersion: slipway.dev/v1alpha1\nkind: Design\nmetadata: {name: x}\nspec: {}\n");
-    let told: Vec<_> = site.findings.iter().map(|f| (f.code, f.severity)).collect();
-    let codes = ["DD2002", "DD2002", "DD2005", "DD2006"].map(|code| (code, Severity::Warning));
-    assert_eq!(told, codes, "{}", site.told());
-}
-
-#[test]
-fn addresses_of_two_designs() {
-    let design = |name: &str| {
-        format!(
-            "---\nkind: Design\nmetadata: {{name: {name}}}\nspec: {{networks: [{{name: a, cidr: 10.0.0.0/24}}]}}\n\
-             ---\nkind: Node\nmetadata: {{name: {name}-1}}\n\
-             spec: {{designRef: {{name: {name}}}, addressing: [{{network: a, address: 10.0.0.1}}]}}\n"
-        )
-    };
-    let site = Site::of(design("one") + &design("two"));
-    let found: Vec<_> = site.findings.iter().filter(|f| is_of(f, Check::AddressInOtherDesign)).collect();
-    assert_eq!(found.len(), 1, "{}", site.told());
-    assert!(found[0].message.contains("Node one-1 of Design one"), "{}", found[0].message);
-    assert_eq!(found[0].object.as_deref(), Some("Node/two-1"));
-}
-
-#[test]
-fn images_that_the_provisioner_lacks() {
-    let site = Site::lab(&[]);
-    let images = |images: &[(&str, &[&str])]| {
-        let kernels = |kernels: &[&str]| kernels.iter().map(ToString::to_string).collect();
-        images.iter().map(|(image, own)| ((*image).to_owned(), kernels(own))).collect()
-    };
-    assert!(site.compiler().check_platforms(&images(&[("jammy", &["ga-22.04"])])).is_empty());
-    let wrong_kernel = site.compiler().check_platforms(&images(&[("jammy", &["hwe-22.04"])]));
-    assert_eq!(wrong_kernel.len(), 1);
-    assert!(
-        is_of(&wrong_kernel[0], Check::ImageUnknown) && wrong_kernel[0].path == "spec.hostProfiles[0].platform.kernel"
-    );
-    let wrong_image = site.compiler().check_platforms(&images(&[("noble", &[])]));
-    assert_eq!(wrong_image.len(), 1, "once, though three Nodes have it: {wrong_image:?}");
-}
-
-#[test]
-fn large_objects() {
-    use slipway_plan::design::DesignSource;
-    let of = |bytes: usize| {
-        let source = DesignSource::default().of_size(bytes);
-        source.broken.findings().iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>()
-    };
-    assert_eq!(of(200 << 10), []);
-    assert_eq!(of(300 << 10), [("SD1007", Severity::Warning)]);
-    assert_eq!(of(2 << 20), [("SD1007", Severity::Error)]);
-}
-
-#[test]
-fn what_is_alike_and_not_the_same() {
-    let site = Site::lab(&[
-        // Hosts without a BMC to talk to are many.
-        ("  rack: r1\n", "  rack: r1\n  bmc: {address: manual}\n"),
-        (
-            "bmc: {address: \"redfish+https://172.16.100.22/redfish/v1/Systems/1\", credentials: {secretRef: {name: compute2-bmc}}}",
-            "bmc: {address: manual}",
-        ),
-        ("outOfBand: {type: Redfish}", "outOfBand: {type: Manual}"),
-        // A profile that no Node follows may say what it likes.
-        (
-            "  bootActions:\n",
-            "    - {name: spare, extends: nothing}\n    - {name: ring, extends: ring}\n  bootActions:\n",
-        ),
-        // More digits than usual are a file mode too.
-        ("permissions: \"0555\"", "permissions: \"0o00755\""),
-        // No reference at all.
-        ("{name: console, value: ttyS2}", "{name: console, value: \"hardwareprofile:\"}"),
-    ]);
-    let told: Vec<_> = site.findings.iter().map(|f| (f.severity, f.code, f.path.as_str())).collect();
-    let of = |code, path| (Severity::Warning, code, path);
-    assert_eq!(
-        told,
-        [of("SD1001", "spec.hostProfiles[2].extends"), of("SD1002", "spec.hostProfiles[3].extends")],
-        "{}",
-        site.told()
-    );
-    assert_eq!(
-        site.compiler().node("compute1").unwrap().platform.kernel_params[1].value.as_deref(),
-        Some("hardwareprofile:")
-    );
-}
-
-#[test]
-fn a_host_that_the_design_does_not_provision() {
-    let node = "---\nkind: Node\nmetadata: {name: there}\nspec: {designRef: {name: lab}, addressing: [{network: mgmt, address: 172.16.1.40}]}\n";
-    let site = Site::of(format!("{}{node}", crate::support::LAB));
-    assert!(site.findings.is_empty(), "neither disks nor boot actions are missing:\n{}", site.told());
-}
