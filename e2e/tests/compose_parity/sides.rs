@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 use slipway_api::container_service::FileSource;
 use slipway_api::refs::KeyRef;
@@ -193,7 +193,8 @@ impl Slipway {
             self.take(&Step::CreateVolume { name: name.clone() }, definition).await?;
         }
         for level in in_order(definition)? {
-            try_join_all(level.into_iter().map(async |(key, container)| {
+            // All are awaited even if one is refused: an engine goes on with a call that is given up, behind the back of `remove`.
+            let made = join_all(level.into_iter().map(async |(key, container)| {
                 let (key, name, revision) = (key.clone(), container.name.clone(), "revision".to_owned());
                 let create = Step::CreateContainer { key, name, revision, restart: None, image_digest: None };
                 self.take(&create, definition).await?;
@@ -203,7 +204,8 @@ impl Slipway {
                 }
                 anyhow::Ok(())
             }))
-            .await?;
+            .await;
+            made.into_iter().collect::<Result<()>>()?;
         }
         Ok(())
     }
