@@ -393,7 +393,11 @@ fn driver_error(at: &str, error: &Error) -> DriverError {
             _ => reasons::FAILED,
         },
         Error::SuiteRefused { .. } | Error::Downgraded | Error::OtherAlgorithms { .. } => reasons::CIPHER_SUITE_MISSING,
-        Error::LowerPrivilege { .. } | Error::Completion { step: Step::SetPrivilege, .. } => reasons::PRIVILEGE_MISSING,
+        Error::LowerPrivilege { .. } => reasons::PRIVILEGE_MISSING,
+        // The codes of this command alone (IPMI 2.0 §22.18).
+        Error::Completion { step: Step::SetPrivilege, code, .. } if matches!(code.0, 0x80..=0x82) => {
+            reasons::PRIVILEGE_MISSING
+        }
         Error::Unproven { .. } => reasons::CREDENTIALS_REFUSED,
         Error::Completion { code, .. } => completion(*code),
         Error::Malformed { .. } => reasons::ANSWER_INVALID,

@@ -31,6 +31,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const STATUS: Call = Call::Command(0, 1);
 const CONTROL: Call = Call::Command(0, 2);
 const CLOSE: Call = Call::Command(6, 0x3c);
+/// Set Session Privilege Level and Get Channel Cipher Suites, which are asked while a session is set up.
+const PRIVILEGE: Call = Call::Command(6, 0x3b);
+const SUITES: Call = Call::Command(6, 0x54);
+/// Read FRU Data.
+const READ_FRU: Call = Call::Command(0x0a, 0x11);
 
 fn config(password: &str) -> Config {
     Config::new(Credentials::new("admin", password).unwrap())
@@ -213,6 +218,10 @@ async fn records_are_read_in_parts() {
     // Somebody else takes the reservation in between: it is read again from the beginning, with a new one.
     bmc.inject(Fault::at(Call::Command(0x0a, 0x23), Effect::Refuse(0xc5)).nth(5));
     assert_eq!(client.sdr().await.unwrap().len(), names.len());
+    // There are no reservations.
+    let bmc = self::bmc().await;
+    bmc.inject(Fault::at(Call::Command(0x0a, 0x22), Effect::Refuse(0xc1)));
+    assert_eq!(self::client(&bmc).sdr().await.unwrap(), records);
 }
 
 #[tokio::test]
@@ -253,7 +262,12 @@ async fn the_inventory_is_read_in_parts() {
     assert_eq!(inventory.chassis.unwrap().serial, "CAX100007");
     assert_eq!((board.manufacturer.as_str(), board.serial.as_str()), ("Ahlborn", "BAX100007"));
     assert_eq!((product.name.as_str(), product.serial.as_str()), ("AX-1", "AX100007"));
-    assert!(bmc.done(0x0a, 0x11).len() > 3);
+    let reads = bmc.done(0x0a, 0x11).len();
+    assert!(reads > 3);
+    // Where it breaks off, what came before is good.
+    bmc.inject(Fault::at(READ_FRU, Effect::Refuse(0xc9)).nth(reads as u64));
+    let broken = client(&bmc).fru(0).await.unwrap();
+    assert_eq!((broken.board, broken.product, broken.damaged.len()), (Some(board), None, 1));
 }
 
 #[tokio::test]
@@ -378,6 +392,39 @@ async fn what_the_network_does_to_datagrams_changes_nothing() {
         let open = bmc.sessions().iter().filter(|session| session.ended.is_none()).count();
         assert!(open <= 1, "{name}: {open} sessions at once");
     }
+}
+
+#[tokio::test]
+async fn numbers_that_a_bmc_leaves_out_cost_neither_time_nor_a_session() {
+    let bmc = bmc().await;
+    let client = client(&bmc);
+    bmc.inject(Fault::at(STATUS, Effect::SequenceGap(100_000)));
+    for _ in 0..5 {
+        is_on(&client).await.unwrap();
+    }
+    assert_eq!((bmc.sessions().len(), came(&bmc, STATUS).len()), (1, 5));
+}
+
+#[tokio::test]
+async fn a_bmc_that_is_busy_while_a_session_is_set_up_is_asked_again() {
+    for (suite, call) in [(Suite::Seventeen, PRIVILEGE), (Suite::Three, PRIVILEGE), (Suite::Three, SUITES)] {
+        let bmc = with_suite(suite).await;
+        bmc.inject(Fault::at(call, Effect::Refuse(0xc0)).nth(1));
+        is_on(&client(&bmc)).await.unwrap();
+        assert_eq!((bmc.sessions().len(), came(&bmc, Call::Rakp1).len()), (1, 1), "{call:?}");
+    }
+    // A list of suites of which a part did not come is not taken for the whole.
+    let also_lists = vec![1, 2, 6, 7, 8, 17];
+    let bmc = start(Settings { suites: vec![Suite::Three], also_lists, ..Settings::default() }).await;
+    bmc.inject(Fault::at(SUITES, Effect::Refuse(0xc0)).nth(2));
+    assert!(matches!(is_on(&client(&bmc)).await, Err(Error::Downgraded)));
+    // One that stays busy says so, and refuses nobody.
+    let bmc = self::bmc().await;
+    bmc.inject(Fault::at(PRIVILEGE, Effect::Refuse(0xd2)));
+    let error = is_on(&client(&bmc)).await.unwrap_err();
+    assert_says(&error, Step::SetPrivilege, "BMC initialization in progress");
+    assert!(!error.is_credentials_refused());
+    until_all_closed(&bmc).await;
 }
 
 #[tokio::test]

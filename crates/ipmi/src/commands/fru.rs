@@ -306,13 +306,27 @@ impl Client {
         let mut end = 8;
         for start in [areas.chassis, areas.board, areas.product] {
             if start != 0 && start < info.size {
-                self.read_fru(fru, info, start.saturating_add(2), &mut bytes).await?;
+                self.read_fru_if_it_goes_on(fru, info, start.saturating_add(2), &mut bytes).await?;
                 let eights = bytes.get(usize::from(start) + 1).copied().unwrap_or_default();
                 end = end.max(start.saturating_add(u16::from(eights) * 8));
             }
         }
-        self.read_fru(fru, info, end, &mut bytes).await?;
+        self.read_fru_if_it_goes_on(fru, info, end, &mut bytes).await?;
         FruInventory::decode(&bytes).map_err(malformed)
+    }
+
+    /// The same as [`Client::read_fru`] of what comes after the header: where it breaks off, the areas before it are good.
+    async fn read_fru_if_it_goes_on(
+        &self,
+        fru: u8,
+        info: FruAreaInfo,
+        end: u16,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        match self.read_fru(fru, info, end, bytes).await {
+            Err(Error::Completion { .. } | Error::Malformed { .. }) => Ok(()),
+            read => read,
+        }
     }
 
     /// Reads on until there are `end` bytes, or as many as the FRU has.

@@ -322,7 +322,7 @@ impl Client {
     pub async fn sdr(&self) -> Result<Vec<Record>, Error> {
         let step = Step::Command(GetSdr::NAME);
         let mut reservations = 1;
-        let mut reservation = self.run(&ReserveSdrRepository).await?;
+        let mut reservation = self.reserve_sdr().await?;
         let mut chunk = CHUNK;
         let mut records = Vec::new();
         let mut id = FIRST;
@@ -335,7 +335,7 @@ impl Client {
                         return Err(Error::Unsettled { step, tries: reservations });
                     }
                     reservations += 1;
-                    reservation = self.run(&ReserveSdrRepository).await?;
+                    reservation = self.reserve_sdr().await?;
                     continue;
                 }
                 // The repository is empty.
@@ -350,6 +350,14 @@ impl Client {
             id = next;
         }
         Ok(records)
+    }
+
+    /// A reservation; 0 serves a BMC that has none (§33.11).
+    async fn reserve_sdr(&self) -> Result<u16, Error> {
+        match self.run(&ReserveSdrRepository).await {
+            Err(Error::Completion { code: CompletionCode::INVALID_COMMAND, .. }) => Ok(0),
+            reservation => reservation,
+        }
     }
 
     /// One record, in parts that the BMC can return. One whose body it cannot is cut after its header, which tells where it

@@ -168,6 +168,8 @@ struct Live {
 struct Pending {
     awaited: Awaited,
     tries: Tries,
+    /// In place of an answer the BMC said that it has no time.
+    busy: Option<CompletionCode>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -327,7 +329,7 @@ impl Session {
 
     /// Takes in a datagram that came from the BMC's address.
     pub fn receive(&mut self, now: Instant, datagram: &[u8]) -> Result<Progress, Error> {
-        let Some(&Pending { awaited, tries }) = self.pending.as_ref() else { return Ok(Progress::Waiting) };
+        let Some(&Pending { awaited, tries, .. }) = self.pending.as_ref() else { return Ok(Progress::Waiting) };
         let result = match (Datagram::decode(datagram), awaited) {
             (Ok(Datagram::Protected(packet)), Awaited::Message { .. }) => self.on_packet(now, &packet, awaited),
             (Ok(Datagram::V15(packet)), Awaited::Message { purpose: Purpose::Outside { .. }, .. }) => {
@@ -374,6 +376,9 @@ impl Session {
             self.forget();
             return Ok(Progress::Closed);
         }
+        if let Some(code) = pending.busy {
+            return Err(Error::Completion { step: pending.awaited.step(), code, explanation: None });
+        }
         Err(Error::NoAnswer {
             step: pending.awaited.step(),
             tries: pending.tries.count(),
@@ -405,7 +410,7 @@ impl Session {
     /// Starts to wait for an answer to what has just been written to `datagram`.
     fn await_answer(&mut self, now: Instant, awaited: Awaited, patience: Patience) -> Result<Progress, Error> {
         let jitter = self.random_array::<1>()?[0];
-        self.pending = Some(Pending { awaited, tries: Tries::begin(patience, now, jitter) });
+        self.pending = Some(Pending { awaited, tries: Tries::begin(patience, now, jitter), busy: None });
         Ok(Progress::Waiting)
     }
 
@@ -485,6 +490,14 @@ impl Session {
 
     fn on_answer(&mut self, now: Instant, answer: Answer, awaited: Awaited) -> Result<Progress, Error> {
         let Awaited::Message { purpose, .. } = awaited else { return Ok(Progress::Waiting) };
+        if answer.completion.is_transient()
+            && self.is_setting_up()
+            && let Some(pending) = &mut self.pending
+        {
+            // That is no answer: it is asked again when it would be without one.
+            pending.busy = Some(answer.completion);
+            return Ok(Progress::Waiting);
+        }
         match purpose {
             Purpose::VerifySuite { index } => self.on_suites(now, index, &answer),
             Purpose::SetPrivilege => self.on_privilege(&answer),

@@ -178,6 +178,10 @@ impl Bmc {
         {
             session.reset_sequences();
         }
+        let gap = effects.iter().find_map(|it| if let Effect::SequenceGap(gap) = it { Some(*gap) } else { None });
+        if let (Some(gap), Some(session)) = (gap, self.sessions.get_mut(session)) {
+            session.leave_out(gap);
+        }
         if !self.accepts(&content, session, now) {
             self.saw(now, call, session, &content, Fate::Ignored);
             return Vec::new();

@@ -50,6 +50,8 @@ pub enum Effect {
     Offer([u8; 3]),
     /// The BMC counts its session's sequence numbers from the beginning, both ways.
     SequenceReset,
+    /// The BMC leaves out so many of its sequence numbers.
+    SequenceGap(u32),
     /// The BMC has forgotten all sessions, this request's too.
     ForgetSessions,
     /// The BMC restarts before it does what it was asked.
