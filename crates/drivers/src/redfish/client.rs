@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, IF_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::errors::{Failure, Refusal, retry_after};
-use super::json::{Path, Resource, link, path, text};
+use super::json::{Path, Resource, link, parse, path, text};
 use super::wire::{Answer, Lost, Outgoing, Wire};
 use crate::DriverError;
 use crate::bmc::{ANSWER, Delivered, Login, Password, Trust, WHOLE_CALL, reasons};
@@ -21,14 +21,17 @@ const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 /// A BMC that is busy and does not say for how long is asked again after this time.
 const BUSY_PAUSE: Duration = Duration::from_secs(2);
-/// A task is looked at so often, unless the BMC says when.
-const TASK_PAUSE: Duration = Duration::from_secs(1);
-/// A task is waited for so long; what became of it is observed anyway.
-const TASK: Duration = Duration::from_secs(25);
 /// So often a PATCH is tried whose precondition failed.
 const PATCHES: usize = 4;
 /// Redirections are followed so often; each stays on the BMC.
 const HOPS: usize = 3;
+/// Where every service begins (DSP0266, "Service root").
+const SERVICE_ROOT: &str = "/redfish/v1/";
+
+/// A BMC that takes longer for each answer is spared what is not needed and takes dozens of them.
+const SLOW: Duration = Duration::from_secs(2);
+/// What a refusal says of an account that is locked.
+const LOCKED: [&str; 4] = ["locked", "lockout", "lock-out", "lock out"];
 
 /// How requests say who they come from.
 enum Access {
@@ -59,13 +62,16 @@ pub(super) struct Root {
 impl Root {
     pub(super) fn read(body: &Value) -> Self {
         let sessions = link(body, "/Links/Sessions");
+        // Not every root links to what there is.
+        let place =
+            |name: &str| link(body, &format!("/{name}")).or_else(|| Some(Path::parse(SERVICE_ROOT)?.join(name)));
         // An OEM section is named after who made it, and older BMCs have nothing else.
         let oem = || body.pointer("/Oem")?.as_object()?.keys().next().filter(|key| key.len() < 32).cloned();
         Self {
             vendor: text(body, "/Vendor").or_else(oem),
-            systems: link(body, "/Systems"),
-            managers: link(body, "/Managers"),
-            chassis: link(body, "/Chassis"),
+            systems: place("Systems"),
+            managers: place("Managers"),
+            chassis: place("Chassis"),
             accounts: link(body, "/AccountService"),
             expands: body.pointer("/ProtocolFeaturesSupported/ExpandQuery/NoLinks") == Some(&Value::Bool(true)),
             sessions: sessions.or_else(|| Some(link(body, "/SessionService")?.join("Sessions"))),
@@ -85,6 +91,8 @@ pub(super) struct Client {
     until: Instant,
     /// The longest that an answer took.
     slowest: Duration,
+    /// How long the last two answers took.
+    recent: [Duration; 2],
     /// Some of what it has comes compressed or not at all.
     packs: bool,
 }
@@ -102,6 +110,7 @@ impl Client {
             patient_until: now,
             until: now,
             slowest: Duration::ZERO,
+            recent: [Duration::ZERO; 2],
             packs: false,
         })
     }
@@ -134,17 +143,20 @@ impl Client {
         Ok(())
     }
 
+    /// Whether both of the last two answers took long.
+    pub(super) fn is_slow(&self) -> bool {
+        self.recent.iter().all(|took| *took > SLOW)
+    }
+
     /// The service root, read once.
     pub(super) async fn root(&mut self) -> Result<Root, Failure> {
         if let Some(root) = &self.root {
             return Ok(root.clone());
         }
-        let path = Path::parse("/redfish/v1/").ok_or_else(|| reasons::NOT_A_BMC.error("no path"))?;
-        let request = Outgoing { method: Method::GET, path, headers: HeaderMap::new(), body: None, fresh: false };
-        let answer = self.send_patiently(&request).await?;
+        let answer = self.root_as_it_is().await?;
         let peer = self.wire.peer();
         let body: Value = match answer.status {
-            200..=299 => serde_json::from_slice(&answer.body).unwrap_or_default(),
+            200..=299 => parse(&answer.body).unwrap_or_default(),
             // Everybody may read it, but some ask for a login: then everything is taken to be where it mostly is.
             401 | 403 => usual_root(),
             404 => {
@@ -171,11 +183,26 @@ impl Client {
         Ok(root)
     }
 
+    /// What is answered for the service root, there or where the BMC says that it is.
+    async fn root_as_it_is(&mut self) -> Result<Answer, Failure> {
+        let path = Path::parse(SERVICE_ROOT).ok_or_else(|| reasons::NOT_A_BMC.error("no path"))?;
+        let mut request = Outgoing { method: Method::GET, path, headers: HeaderMap::new(), body: None, fresh: false };
+        for _ in 0..HOPS {
+            let answer = self.send_patiently(&request).await?;
+            match moved(&answer) {
+                // The same path at another scheme or host is not here.
+                Some(path) if path != request.path => request.path = path,
+                _ => return Ok(answer),
+            }
+        }
+        self.send_patiently(&request).await
+    }
+
     /// Reads a resource.
     pub(super) async fn get(&mut self, path: &Path) -> Result<Resource, Failure> {
         let answer = self.call(Method::GET, path, None, HeaderMap::new(), false).await?;
-        match serde_json::from_slice::<Value>(&answer.body) {
-            Ok(body) if body.is_object() => Ok(Resource::new(path.clone(), body, answer.headers.get(ETAG))),
+        match parse(&answer.body) {
+            Some(body) if body.is_object() => Ok(Resource::new(path.clone(), body, answer.headers.get(ETAG))),
             _ => {
                 let what = format!("{} answered for {path} what is no JSON object", self.wire.peer());
                 Err(reasons::ANSWER_INVALID.error(what).into())
@@ -192,6 +219,17 @@ impl Client {
                 Ok(None)
             }
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// Reads a resource that only adds to what is told of others: one that the BMC cannot show, or not to us, hides none of them.
+    pub(super) async fn get_if_shown(&mut self, path: &Path) -> Result<Option<Resource>, Failure> {
+        match self.get_if_any(path).await {
+            Err(failure) if failure.is_of_one() => {
+                tracing::debug!(peer = self.wire.peer(), %path, status = failure.status(), "not shown");
+                Ok(None)
+            }
+            read => read,
         }
     }
 
@@ -216,59 +254,17 @@ impl Client {
     async fn patch_once(&mut self, path: &Path, body: &Value, etag: Option<&HeaderValue>) -> Result<(), Failure> {
         let headers = etag.map(|etag| (IF_MATCH, etag.clone())).into_iter().collect();
         let answer = self.call(Method::PATCH, path, Some(body), headers, true).await?;
-        self.finish(answer).await
+        self.finish(answer, true).await
     }
 
     /// Calls an action. It is sent once.
     pub(super) async fn act(&mut self, target: &Path, body: &Value) -> Result<(), Failure> {
         let answer = self.call(Method::POST, target, Some(body), HeaderMap::new(), true).await?;
-        self.finish(answer).await
-    }
-
-    /// Waits for the task that an answer may stand for (DSP0266, "Asynchronous operations").
-    async fn finish(&mut self, answer: Answer) -> Result<(), Failure> {
-        if answer.status != 202 {
-            return Ok(());
-        }
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let located = answer.headers.get(LOCATION).and_then(|value| Path::parse(value.to_str().ok()?));
-        // Without a way to ask there is nothing to wait for: what was done is observed anyway.
-        let Some(monitor) = located.or_else(|| path(&body, "/@odata.id")) else { return Ok(()) };
-        let mut pause = retry_after(&answer.headers).map_or(TASK_PAUSE, Duration::from_secs);
-        let end = Instant::now() + TASK;
-        loop {
-            let next = Instant::now() + pause.max(TASK_PAUSE / 4);
-            if next >= end {
-                let what = format!("the task {monitor} did not end within {} s", TASK.as_secs());
-                return Err(Failure::Lost(Lost { error: reasons::BUSY.error(what), delivered: Delivered::Maybe }));
-            }
-            sleep_until(next).await;
-            let answer = match self.call(Method::GET, &monitor, None, HeaderMap::new(), false).await {
-                // A monitor is gone once its result was fetched, by whomever.
-                Err(Failure::Refused(refusal)) if matches!(refusal.status, 404 | 410) => return Ok(()),
-                // What the task came to is the answer of its monitor. That one cannot be looked at says nothing of the task.
-                Err(Failure::Lost(lost)) => return Err(Failure::Lost(Lost { delivered: Delivered::Maybe, ..lost })),
-                answer => answer?,
-            };
-            pause = retry_after(&answer.headers).map_or(TASK_PAUSE, Duration::from_secs);
-            let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            match text(&body, "/TaskState").as_deref() {
-                // Some say that they have completed what failed.
-                Some("Completed") if text(&body, "/TaskStatus").as_deref() != Some("Critical") => return Ok(()),
-                Some("Exception" | "Killed" | "Cancelled" | "Interrupted" | "Completed") => {
-                    let refusal = Refusal::read(&body, &self.secrets(None));
-                    let error = refusal.as_error(reasons::FAILED, &format!("the task {monitor} failed"));
-                    return Err(Failure::Lost(Lost { error, delivered: Delivered::Maybe }));
-                }
-                Some(_) => {}
-                None if answer.status == 202 => {}
-                None => return Ok(()),
-            }
-        }
+        self.finish(answer, false).await
     }
 
     /// Sends a request as who we are, and logs in before if need be.
-    async fn call(
+    pub(super) async fn call(
         &mut self,
         method: Method,
         path: &Path,
@@ -296,8 +292,7 @@ impl Client {
                 301 | 302 if method != Method::GET => return Err(Failure::Refused(self.refusal(&answer, body))),
                 301 | 302 | 307 | 308 if hops < HOPS => {
                     hops += 1;
-                    let to = answer.headers.get(LOCATION).and_then(|value| Path::parse(value.to_str().ok()?));
-                    path = to.ok_or_else(|| Failure::Refused(self.refusal(&answer, body)))?;
+                    path = location(&answer).ok_or_else(|| Failure::Refused(self.refusal(&answer, body)))?;
                 }
                 406 if method == Method::GET && !self.packs => self.packs = true,
                 401 => {
@@ -349,7 +344,8 @@ impl Client {
 
     /// The BMC does not take the credentials: they are never sent to it again.
     fn deny(&mut self, refusal: &Refusal) -> DriverError {
-        let is_locked = refusal.words.to_lowercase().contains("lock");
+        let words = refusal.words.to_lowercase();
+        let is_locked = LOCKED.iter().any(|locked| words.contains(locked));
         let reason = if is_locked { reasons::ACCOUNT_LOCKED } else { reasons::CREDENTIALS_REFUSED };
         let what = format!("{} refuses the login of {:?}", self.wire.peer(), self.login.username);
         let error = refusal.as_error(reason, &what);
@@ -371,14 +367,21 @@ impl Client {
         let password = std::str::from_utf8(self.login.password.expose())
             .map_err(|_| reasons::REFUSED.error("the password of the BMC is not UTF-8, which Redfish cannot carry"))?;
         let body = json!({"UserName": self.login.username, "Password": password}).to_string().into();
-        let request = Outgoing {
+        let mut request = Outgoing {
             method: Method::POST,
             path: sessions,
             headers: HeaderMap::new(),
             body: Some(body),
             fresh: false,
         };
-        let answer = self.send(&request).await.map_err(harmless)?;
+        let mut answer = self.send(&request).await.map_err(harmless)?;
+        for _ in 0..HOPS {
+            // Nothing was done there, and it stays on the BMC. 302 and 303 are what a login to a page brings.
+            let to = moved(&answer).filter(|path| matches!(answer.status, 301 | 307 | 308) && *path != request.path);
+            let Some(path) = to else { break };
+            request.path = path;
+            answer = self.send(&request).await.map_err(harmless)?;
+        }
         let refusal = || self.refusal(&answer, None);
         match answer.status {
             200..=299 => self.access = granted(&answer),
@@ -415,7 +418,7 @@ impl Client {
         Refusal::of(answer, &self.secrets(sent))
     }
 
-    fn secrets(&self, sent: Option<&Value>) -> Vec<String> {
+    pub(super) fn secrets(&self, sent: Option<&Value>) -> Vec<String> {
         let shown = |password: &Password| String::from_utf8_lossy(password.expose()).into_owned();
         let token = match &self.access {
             Access::Session { token, .. } => token.to_str().ok().map(str::to_owned),
@@ -452,7 +455,9 @@ impl Client {
     async fn send(&mut self, request: &Outgoing) -> Result<Answer, Lost> {
         let began = Instant::now();
         let mut answer = self.wire.send(request, self.until.min(began + ANSWER)).await;
-        self.slowest = self.slowest.max(began.elapsed());
+        let took = began.elapsed();
+        self.slowest = self.slowest.max(took);
+        self.recent = [self.recent[1], took];
         if let Err(lost) = &mut answer
             && Instant::now() >= self.until
         {
@@ -481,12 +486,19 @@ fn usual_root() -> Value {
     let link = |path: &str| json!({ "@odata.id": path });
     json!({
         "RedfishVersion": "1.0.0",
-        "Systems": link("/redfish/v1/Systems"),
-        "Managers": link("/redfish/v1/Managers"),
-        "Chassis": link("/redfish/v1/Chassis"),
         "AccountService": link("/redfish/v1/AccountService"),
         "Links": {"Sessions": link("/redfish/v1/SessionService/Sessions")},
     })
+}
+
+/// Where an answer says that what it is about is.
+pub(super) fn location(answer: &Answer) -> Option<Path> {
+    Path::parse(answer.headers.get(LOCATION)?.to_str().ok()?)
+}
+
+/// Where a redirection leads on this BMC, whatever host it names.
+fn moved(answer: &Answer) -> Option<Path> {
+    matches!(answer.status, 301 | 302 | 307 | 308).then(|| location(answer)).flatten()
 }
 
 /// What a login brought: a token in a header; without one the credentials were good, but there is no session.
@@ -494,9 +506,8 @@ fn granted(answer: &Answer) -> Access {
     let Some(token) = answer.headers.get(TOKEN).filter(|token| !token.is_empty()) else { return Access::Basic };
     let mut token = token.clone();
     token.set_sensitive(true);
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let header = answer.headers.get(LOCATION).and_then(|value| Path::parse(value.to_str().ok()?));
-    let location = header.or_else(|| path(&body, "/@odata.id"));
+    let body = parse(&answer.body).unwrap_or_default();
+    let location = location(answer).or_else(|| path(&body, "/@odata.id"));
     Access::Session { token, location }
 }
 

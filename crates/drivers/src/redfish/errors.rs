@@ -6,7 +6,7 @@ use http::header::{DATE, RETRY_AFTER};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::json::{Path, elements, path, text};
+use super::json::{Path, elements, parse, path, text};
 use super::wire::{Answer, Lost};
 use crate::DriverError;
 use crate::bmc::{CommandError, Delivered, reasons};
@@ -49,7 +49,7 @@ pub(super) struct Refusal {
 impl Refusal {
     /// What an answer says. A BMC may quote what it was sent, so the secrets of the request are taken out.
     pub(super) fn of(answer: &Answer, secrets: &[String]) -> Self {
-        let mut refusal = Self::read(&serde_json::from_slice(&answer.body).unwrap_or_default(), secrets);
+        let mut refusal = Self::read(&parse(&answer.body).unwrap_or_default(), secrets);
         if refusal.words.is_empty() {
             let body = without(secrets, &String::from_utf8_lossy(&answer.body));
             refusal.words = printable(&body, MAX_WORDS);
@@ -98,9 +98,9 @@ impl Refusal {
         known.unwrap_or(match self.status {
             401 => reasons::CREDENTIALS_REFUSED,
             403 => reasons::PRIVILEGE_MISSING,
-            404 | 409 | 412 | 428 => reasons::CHANGED,
+            404 | 409 | 410 | 412 | 428 => reasons::CHANGED,
             405 | 501 => reasons::UNSUPPORTED,
-            429 | 503 => reasons::BUSY,
+            408 | 423 | 425 | 429 | 503 => reasons::BUSY,
             400..=499 => reasons::REFUSED,
             300..=399 => reasons::ANSWER_INVALID,
             _ => reasons::FAILED,
@@ -227,7 +227,19 @@ impl Failure {
 
     /// The BMC does not have it: not there, or not made.
     pub(super) fn is_absent(&self) -> bool {
-        matches!(self.status(), Some(400 | 404 | 405 | 501))
+        matches!(self.status(), Some(400 | 404 | 405 | 410 | 501))
+    }
+
+    /// The BMC cannot show this one, or not to us, which says nothing of the others.
+    pub(super) fn is_of_one(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => match refusal.status {
+                403 => refusal.reason() == reasons::PRIVILEGE_MISSING,
+                500 | 502 => refusal.reason() == reasons::FAILED,
+                _ => false,
+            },
+            Self::Lost(lost) => lost.error.reason() == reasons::ANSWER_INVALID.word,
+        }
     }
 }
 
@@ -313,7 +325,10 @@ mod tests {
             (501, "", reasons::UNSUPPORTED),
             (409, "", reasons::CHANGED),
             (412, "", reasons::CHANGED),
+            (408, "", reasons::BUSY),
+            (410, "", reasons::CHANGED),
             (418, "", reasons::REFUSED),
+            (423, "", reasons::BUSY),
             (500, "", reasons::FAILED),
         ] {
             let body = json!({"error": {"@Message.ExtendedInfo": [{"MessageId": id}]}});

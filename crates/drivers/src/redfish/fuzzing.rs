@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::client::Root;
 use super::errors::Refusal;
-use super::json::{MAX_LIST, Path, Resource};
+use super::json::{MAX_LIST, Path, Resource, parse};
 use super::{boot, health, inventory, log, media, power};
 
 /// What a BMC may quote, and must never be shown.
@@ -17,7 +17,7 @@ const SECRET: &str = "secret";
 ///
 /// If it is not so.
 pub fn answer(data: &[u8]) {
-    if let Ok(body) = serde_json::from_slice(data) {
+    if let Some(body) = parse(data) {
         read(&body);
     }
 }

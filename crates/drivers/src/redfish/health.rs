@@ -5,7 +5,7 @@ use slipway_plan::node::bmc::{Health, HealthLevel, Sensor};
 
 use super::client::Client;
 use super::errors::Failure;
-use super::json::{Path, elements, link, number, text};
+use super::json::{Path, elements, link, number, text, word};
 use super::tree::Tree;
 
 /// So many chassis are looked at.
@@ -19,27 +19,32 @@ pub(super) fn rollup(resource: &Value) -> HealthLevel {
     level(resource, "/Status/HealthRollup").max(level(resource, "/Status/HealthRollUp")).max(own)
 }
 
-fn level(resource: &Value, pointer: &str) -> HealthLevel {
-    match text(resource, pointer).as_deref() {
-        Some("OK") => HealthLevel::Ok,
-        Some("Warning") => HealthLevel::Warning,
-        Some("Critical") => HealthLevel::Critical,
+/// How bad a word of the schema says that something is.
+pub(super) fn named(word: Option<&str>) -> HealthLevel {
+    match word {
+        Some("ok") => HealthLevel::Ok,
+        Some("warning") => HealthLevel::Warning,
+        Some("critical") => HealthLevel::Critical,
         _ => HealthLevel::Unknown,
     }
 }
 
-/// How the host is. Only if it is not well is it looked for why: that takes many requests.
+fn level(resource: &Value, pointer: &str) -> HealthLevel {
+    named(word(resource, pointer).as_deref())
+}
+
+/// How the host is. Only if it is not well is it looked for why, and not at a slow BMC: that takes many requests.
 pub(super) async fn health(client: &mut Client, tree: &Tree) -> Result<Health, Failure> {
     let system = client.get(&tree.system).await?;
     let mut whole = rollup(&system.body);
     let mut chassis = Vec::new();
     for path in tree.chassis.iter().take(MAX_CHASSIS) {
-        chassis.extend(client.get_if_any(path).await?);
+        chassis.extend(client.get_if_shown(path).await?);
     }
     for one in &chassis {
         whole = whole.max(rollup(&one.body));
     }
-    if whole <= HealthLevel::Ok {
+    if whole <= HealthLevel::Ok || client.is_slow() {
         return Ok(Health { level: whole, worst: None });
     }
     let mut worst: Option<Sensor> = None;
@@ -47,7 +52,7 @@ pub(super) async fn health(client: &mut Client, tree: &Tree) -> Result<Health, F
     let is_found = |worst: &Option<Sensor>| worst.as_ref().is_some_and(|worst| worst.level >= whole);
     for one in &chassis {
         for list in ["/Thermal", "/Power"].iter().filter_map(|pointer| link(&one.body, pointer)) {
-            let list = client.get_if_any(&list).await?;
+            let list = client.get_if_shown(&list).await?;
             keep_worst(&mut worst, list.map_or_else(Vec::new, |list| sensors(&list.body)));
         }
         let subsystems = [("/Sensors", ""), ("/ThermalSubsystem", "/Fans"), ("/PowerSubsystem", "/PowerSupplies")];
@@ -73,7 +78,7 @@ pub(super) async fn health(client: &mut Client, tree: &Tree) -> Result<Health, F
 async fn place(client: &mut Client, path: Option<Path>, below: &str) -> Result<Option<Path>, Failure> {
     match path {
         Some(path) if !below.is_empty() => {
-            let resource = client.get_if_any(&path).await?;
+            let resource = client.get_if_shown(&path).await?;
             Ok(resource.and_then(|resource| link(&resource.body, below)))
         }
         path => Ok(path),
@@ -134,6 +139,7 @@ mod tests {
         let status = |status: Value| rollup(&json!({ "Status": status }));
         assert_eq!(status(json!({"Health": "OK", "HealthRollup": "Critical"})), HealthLevel::Critical);
         assert_eq!(status(json!({"Health": "Warning"})), HealthLevel::Warning);
+        assert_eq!(status(json!({"Health": "Ok"})), HealthLevel::Ok);
         assert_eq!(status(json!({"Health": null})), HealthLevel::Unknown);
         assert_eq!(rollup(&json!(["Status"])), HealthLevel::Unknown);
     }

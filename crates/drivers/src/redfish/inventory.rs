@@ -6,7 +6,7 @@ use slipway_plan::node::bmc::Identity;
 
 use super::client::Client;
 use super::errors::Failure;
-use super::json::{Path, Resource, elements, link, links, number, rounded, text, whole};
+use super::json::{Path, Resource, elements, link, links, number, rounded, text, whole, word};
 use super::quirks::Behaviour;
 use super::tree::Tree;
 
@@ -25,7 +25,8 @@ pub(super) async fn identity(client: &mut Client, tree: &Tree) -> Result<Identit
     })
 }
 
-/// What the host is made of. What a BMC does not have is left out.
+/// What the host is made of. What a BMC does not have is left out; of a slow one, which would take minutes for them, the parts
+/// are.
 pub(super) async fn inventory(client: &mut Client, tree: &Tree) -> Result<NodeInventorySpec, Failure> {
     let system = client.get(&tree.system).await?;
     let body = &system.body;
@@ -42,12 +43,15 @@ pub(super) async fn inventory(client: &mut Client, tree: &Tree) -> Result<NodeIn
         uuid: uuid(body),
         cpu_count: whole(body, "/ProcessorSummary/Count").and_then(|count| count.try_into().ok()),
         memory_mib: memory_mib(body),
-        cpus: all(client, tree, body, "/Processors", cpu).await?,
-        memory: all(client, tree, body, "/Memory", module).await?,
-        disks: disks(client, tree, body).await?,
-        nics: all(client, tree, body, "/EthernetInterfaces", nic).await?,
         firmware,
+        ..NodeInventorySpec::default()
     };
+    if !client.is_slow() {
+        inventory.cpus = all(client, tree, body, "/Processors", cpu).await?;
+        inventory.memory = all(client, tree, body, "/Memory", module).await?;
+        inventory.disks = disks(client, tree, body).await?;
+        inventory.nics = all(client, tree, body, "/EthernetInterfaces", nic).await?;
+    }
     inventory.cpus.sort();
     inventory.memory.sort();
     inventory.disks.sort();
@@ -72,11 +76,8 @@ async fn all<T>(
 async fn disks(client: &mut Client, tree: &Tree, system: &Value) -> Result<Vec<Disk>, Failure> {
     let mut drives: Vec<Path> = Vec::new();
     if let Some(storage) = link(system, "/Storage") {
-        let controllers = match tree.members(client, &storage).await {
-            // What sushy-tools answers where there is no storage.
-            Err(failure) if failure.status() == Some(500) => Vec::new(),
-            controllers => controllers?,
-        };
+        // sushy-tools answers with 500 where there is no storage.
+        let controllers = tree.members(client, &storage).await?;
         drives.extend(controllers.iter().flat_map(|controller| links(&controller.body, "/Drives")));
     }
     // A drive may hang on two controllers.
@@ -84,7 +85,7 @@ async fn disks(client: &mut Client, tree: &Tree, system: &Value) -> Result<Vec<D
     drives.dedup();
     let mut disks = Vec::new();
     for drive in drives.iter().take(MAX_DRIVES) {
-        disks.extend(client.get_if_any(drive).await?.as_ref().and_then(disk));
+        disks.extend(client.get_if_shown(drive).await?.as_ref().and_then(disk));
     }
     if let Some(simple) = link(system, "/SimpleStorage").filter(|_| disks.is_empty()) {
         let controllers = tree.members(client, &simple).await?;
@@ -95,7 +96,7 @@ async fn disks(client: &mut Client, tree: &Tree, system: &Value) -> Result<Vec<D
 
 async fn bmc_firmware(client: &mut Client, tree: &Tree) -> Result<Option<String>, Failure> {
     let Some(manager) = tree.managers.first() else { return Ok(None) };
-    Ok(client.get_if_any(manager).await?.and_then(|manager| text(&manager.body, "/FirmwareVersion")))
+    Ok(client.get_if_shown(manager).await?.and_then(|manager| text(&manager.body, "/FirmwareVersion")))
 }
 
 /// The number on the case.
@@ -118,7 +119,7 @@ pub(super) fn memory_mib(system: &Value) -> Option<u64> {
 
 /// An empty socket, slot or bay is shown, too.
 fn is_there(part: &Value) -> bool {
-    text(part, "/Status/State").as_deref() != Some("Absent")
+    word(part, "/Status/State").as_deref() != Some("absent")
 }
 
 /// The name that a person knows it by.
@@ -133,7 +134,7 @@ fn name(part: &Resource, own: &str) -> String {
 pub(super) fn cpu(part: &Resource) -> Option<Cpu> {
     let body = &part.body;
     // GPUs and FPGAs are among the processors, too.
-    let is_cpu = text(body, "/ProcessorType").is_none_or(|kind| kind == "CPU");
+    let is_cpu = word(body, "/ProcessorType").is_none_or(|kind| kind == "cpu");
     (is_cpu && is_there(body)).then(|| Cpu {
         name: name(part, "/Socket"),
         model: text(body, "/Model"),

@@ -1,6 +1,7 @@
 //! What a BMC answers, as far as it is looked at. A stranger's: what is missing or of another type counts as not said, texts
 //! are bounded and printable, lists are bounded, and of links only paths are taken.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::HeaderValue;
@@ -15,6 +16,9 @@ const MAX_TEXT: usize = 128;
 const MAX_PATH: usize = 1024;
 /// Lists are cut after this many elements.
 pub(super) const MAX_LIST: usize = 512;
+
+/// What some put before JSON, which must not be there (RFC 8259 section 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What must not be in a request line as it is; some BMCs have spaces in their links.
 const UNSAFE: &AsciiSet =
@@ -32,10 +36,12 @@ impl Path {
         };
         // What is behind a '#' points into the resource.
         let text = text.split('#').next()?;
+        // The slash at the beginning may be missing where what follows can mean but one thing.
+        let text = if text.starts_with("redfish/") { format!("/{text}").into() } else { Cow::from(text) };
         if !text.starts_with('/') || text.starts_with("//") || text.len() > MAX_PATH {
             return None;
         }
-        Some(Self(utf8_percent_encode(text, UNSAFE).to_string()))
+        Some(Self(utf8_percent_encode(&text, UNSAFE).to_string()))
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -81,6 +87,17 @@ impl Resource {
     }
 }
 
+/// What a body says. Bytes that are no text (a serial number that was never written is full of them) and control characters as
+/// they are stand for themselves alone: the rest of the answer is good.
+pub(super) fn parse(body: &[u8]) -> Option<Value> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    serde_json::from_slice(body).ok().or_else(|| {
+        let text: String =
+            String::from_utf8_lossy(body).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        serde_json::from_str(&text).ok()
+    })
+}
+
 /// A text that is not empty.
 pub(super) fn text(value: &Value, pointer: &str) -> Option<String> {
     let text = printable(value.pointer(pointer)?.as_str()?, MAX_TEXT);
@@ -103,9 +120,10 @@ pub(super) fn whole(value: &Value, pointer: &str) -> Option<u64> {
     found.as_u64().or_else(|| found.as_str()?.trim().parse().ok()).or_else(|| rounded(found.as_f64()?))
 }
 
-/// A number.
+/// A number. Some BMCs write it as a text.
 pub(super) fn number(value: &Value, pointer: &str) -> Option<f64> {
-    value.pointer(pointer)?.as_f64().filter(|number| number.is_finite())
+    let found = value.pointer(pointer)?;
+    found.as_f64().or_else(|| found.as_str()?.trim().parse().ok()).filter(|number: &f64| number.is_finite())
 }
 
 /// To the nearest whole number, if it is one that can be counted to.
@@ -235,10 +253,22 @@ mod tests {
         assert_eq!(path("/redfish/v1/Chassis/1/Thermal#/Fans/0").as_deref(), Some("/redfish/v1/Chassis/1/Thermal"));
         assert_eq!(path("https://evil.example/redfish/v1/x").as_deref(), Some("/redfish/v1/x"));
         assert_eq!(path("/a b\r\nX: y").as_deref(), Some("/a%20b%0D%0AX:%20y"));
+        assert_eq!(path("redfish/v1/Systems/1").as_deref(), Some("/redfish/v1/Systems/1"));
         for wrong in
             ["", "redfish", "//evil.example/x", "https://evil.example", "https://evil.example//x", &"/a".repeat(600)]
         {
             assert_eq!(path(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_spoil_nothing_else() {
+        let value =
+            parse(b"\xef\xbb\xbf{\"SerialNumber\": \"\xff\xfe\x00\x01A\",\r\n\t\"PowerState\": \"On\"}").unwrap();
+        assert_eq!(text(&value, "/PowerState").as_deref(), Some("On"));
+        assert!(text(&value, "/SerialNumber").unwrap().ends_with('A'));
+        for wrong in [&b""[..], b"<html>", b"\xff", b"{\"a\": \"b"] {
+            assert_eq!(parse(wrong), None);
         }
     }
 
@@ -255,6 +285,7 @@ mod tests {
     fn what_is_of_another_type_is_not_said() {
         let value =
             json!({"a": 7, "b": "  ", "c": "x\ny", "d": "12", "e": 1.6, "f": -1, "g": {"@odata.id": 5}, "h": [1, "z"]});
+        assert_eq!((number(&value, "/d"), number(&value, "/e"), number(&value, "/c")), (Some(12.0), Some(1.6), None));
         assert_eq!((text(&value, "/a"), text(&value, "/b")), (None, None));
         assert_eq!(text(&value, "/c").as_deref(), Some("x y"));
         assert_eq!((whole(&value, "/d"), whole(&value, "/e"), whole(&value, "/f")), (Some(12), Some(2), None));

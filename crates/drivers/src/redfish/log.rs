@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 
 use serde_json::Value;
-use slipway_plan::node::bmc::{HealthLevel, SelEntry};
+use slipway_plan::node::bmc::SelEntry;
 
 use super::client::Client;
 use super::errors::Failure;
-use super::json::{Path, Resource, elements, link, text, whole};
+use super::health;
+use super::json::{Path, Resource, elements, link, text, whole, word};
 use super::tree::{Tree, next_page};
 use crate::bmc::reasons;
 
@@ -41,6 +42,8 @@ pub(super) async fn entries(client: &mut Client, tree: &mut Tree, most: usize) -
         };
     }
     sort(&mut entries);
+    // Pages may lead back to one of before.
+    entries.dedup();
     entries.truncate(most);
     Ok(entries)
 }
@@ -84,7 +87,7 @@ async fn place(client: &mut Client, tree: &mut Tree) -> Result<Option<Path>, Fai
 async fn find(client: &mut Client, tree: &Tree) -> Result<Option<Path>, Failure> {
     let mut best: Option<(usize, Path)> = None;
     for owner in std::iter::once(&tree.system).chain(&tree.managers) {
-        let owner = client.get_if_any(owner).await?;
+        let owner = client.get_if_shown(owner).await?;
         let Some(services) = owner.and_then(|owner| link(&owner.body, "/LogServices")) else { continue };
         for service in tree.members(client, &services).await? {
             let Some(entries) = link(&service.body, "/Entries") else { continue };
@@ -104,12 +107,7 @@ pub(super) fn entry(entry: &Value) -> Option<SelEntry> {
     Some(SelEntry {
         id: text(entry, "/Id").unwrap_or_default(),
         at: text(entry, "/Created").and_then(|at| at.parse().ok()),
-        level: match text(entry, "/Severity").as_deref() {
-            Some("OK") => HealthLevel::Ok,
-            Some("Warning") => HealthLevel::Warning,
-            Some("Critical") => HealthLevel::Critical,
-            _ => HealthLevel::Unknown,
-        },
+        level: health::named(word(entry, "/Severity").as_deref()),
         sensor: text(entry, "/SensorType"),
         message,
     })

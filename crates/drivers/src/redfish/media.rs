@@ -31,7 +31,7 @@ pub(super) async fn find(client: &mut Client, tree: &Tree, system: &Resource) ->
         if !places.is_empty() {
             break;
         }
-        let manager = client.get_if_any(manager).await?;
+        let manager = client.get_if_shown(manager).await?;
         places.extend(manager.and_then(|manager| link(&manager.body, "/VirtualMedia")));
     }
     for place in places {

@@ -16,6 +16,7 @@ mod log;
 mod media;
 mod power;
 pub mod quirks;
+mod task;
 mod tls;
 mod tree;
 mod wire;
@@ -125,11 +126,11 @@ impl State {
         let mut tree = self.tree().await?;
         let system = self.client.get(&tree.system).await?;
         let settings = match &tree.settings {
-            Some(path) => Some(self.client.get(path).await?),
+            Some(path) => self.client.get_if_shown(path).await?,
             None => None,
         };
         let media = match &tree.media {
-            Some(path) => Some(self.client.get(path).await?),
+            Some(path) => self.client.get_if_shown(path).await?,
             None => None,
         };
         let mut evidence = Evidence::default();

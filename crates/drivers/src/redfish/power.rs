@@ -48,23 +48,23 @@ pub(super) async fn reset(client: &mut Client, tree: &Tree, command: &Command) -
         Some(offered) => wanted.iter().find_map(|value| spelled(offered, value)),
     };
     let Some(value) = value else {
-        if *command == Command::PowerCycle && power == PowerState::On && offers(offered.as_deref(), OFF_AND_ON) {
-            return off_and_on(client, tree, &target(&system)).await;
+        let offered = offered.unwrap_or_default();
+        if *command == Command::PowerCycle
+            && power == PowerState::On
+            && let [Some(off), Some(on)] = OFF_AND_ON.map(|value| spelled(&offered, value))
+        {
+            return off_and_on(client, tree, &target(&system), [off, on]).await;
         }
-        let offered = offered.unwrap_or_default().join(", ");
+        let offered = offered.join(", ");
         return Err(unsupported(command, &format!("the resets that it offers are {offered}")));
     };
     client.act(&target(&system), &json!({ "ResetType": value })).await
 }
 
-fn offers(offered: Option<&[String]>, values: [&str; 2]) -> bool {
-    offered.is_some_and(|offered| values.iter().all(|value| offered.iter().any(|offered| offered == value)))
-}
-
 /// A power cycle where the BMC has none: off, and on once it is off, each sent once. If it does not go off, or is not heard
 /// of, nothing more is sent: what came of it is for the caller to find out.
-async fn off_and_on(client: &mut Client, tree: &Tree, target: &Path) -> Result<(), Failure> {
-    let [off, on] = OFF_AND_ON;
+async fn off_and_on(client: &mut Client, tree: &Tree, target: &Path, values: [String; 2]) -> Result<(), Failure> {
+    let [off, on] = values;
     client.act(target, &json!({ "ResetType": off })).await?;
     let half_done = |failure: Failure| failure.in_doubt("the host was told to go off, and not yet to go on");
     loop {

@@ -166,6 +166,22 @@ pub const QUIRKS: &[Quirk] = &[
         "openstack/sushy release note skip-empty-mac-address",
     ),
     always(
+        "the service root has no links to Systems, Managers or Chassis (NVIDIA DGX before a reset of its BMC, Lite-On): they are looked for where they mostly are",
+        "NVIDIA/nv-redfish redfish/src/bmc_quirks.rs, bug_missing_root_nav_properties",
+    ),
+    always(
+        "texts hold bytes that are no UTF-8 (serial numbers of Dell EMC): they stand for themselves alone, the rest is read",
+        "DMTF/libredfish issue 108",
+    ),
+    always(
+        "good credentials are refused with 401 now and then, or while the BMC starts (HPE iLO, NVIDIA GB200 and GB300): those that were taken before are tried once more after 5 min",
+        "dsx-ai-factory/infra-controller pull requests 69 and 5349",
+    ),
+    always(
+        "what needs a licence is refused with 403 (Supermicro OemLicenseNotPassed): what only adds to what is told is left out",
+        "metal3-io/ironic-image issue 688",
+    ),
+    always(
         "/redfish/v1/ is not there: Redfish is switched off in the BMC (iDRAC), which the error says",
         "dell/iDRAC-Redfish-Scripting issue 15",
     ),

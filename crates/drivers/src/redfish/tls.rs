@@ -8,7 +8,8 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, PeerIncompatible, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, OtherError, PeerIncompatible,
+    RootCertStore, SignatureScheme,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -184,8 +185,9 @@ pub(super) fn refusal(error: &rustls::Error, shown: Option<&Shown>, peer: &str) 
     match error {
         rustls::Error::InvalidCertificate(C::Other(OtherError(other))) if other.is::<Changed>() => {
             reasons::CERTIFICATE_CHANGED.error(format!(
-                "{peer} shows another certificate than the pinned one: {other}. Nothing was sent to it. If the \
-                 certificate was renewed, pin the new one; if not, somebody may be in between"
+                "{peer} shows another certificate than the pinned one: {other}. Nothing was sent to it. If it was \
+                 renewed, and the BMC itself shows the same, write the new one as tls.pinSha256 (in place of \
+                 trustOnFirstUse); if not, somebody may be in between"
             ))
         }
         rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
@@ -214,6 +216,14 @@ pub(super) fn refusal(error: &rustls::Error, shown: Option<&Shown>, peer: &str) 
             PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => reasons::TLS_INVALID
             .error(format!("{peer} speaks only TLS older than 1.2; a newer firmware of the BMC may help")),
+        rustls::Error::AlertReceived(
+            AlertDescription::HandshakeFailure
+            | AlertDescription::ProtocolVersion
+            | AlertDescription::InsufficientSecurity,
+        ) => reasons::TLS_INVALID.error(format!(
+            "{peer} and Slipway have no version and cipher of TLS in common; Slipway speaks TLS 1.3, and 1.2 with ECDHE and \
+             AES-GCM or ChaCha20. A newer firmware of the BMC may help"
+        )),
         other => reasons::TLS_INVALID.error(format!("TLS with {peer} failed: {other}")),
     }
 }

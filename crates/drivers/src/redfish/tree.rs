@@ -1,5 +1,8 @@
 //! Where a BMC keeps what is looked at. Redfish fixes no paths below the service root: they are found by their links.
 
+use std::collections::HashSet;
+
+use serde_json::Value;
 use slipway_plan::node::bmc::Command;
 
 use super::client::Client;
@@ -11,6 +14,10 @@ use crate::bmc::reasons;
 
 /// Pages of a collection are followed so far.
 const MAX_PAGES: usize = 8;
+/// So many members of a collection are read one by one, as a request each.
+const MAX_READ: usize = 256;
+/// A link with its annotations has so many properties at most; what has more is the member itself.
+const MAX_LINK: usize = 4;
 /// So many systems are named when none of them was meant.
 const MAX_NAMED: usize = 10;
 
@@ -48,10 +55,10 @@ impl Tree {
         let mut chassis = links(body, "/Links/Chassis");
         // Where a system does not tell, one that is alone has all there is.
         if named.is_none() && managers.is_empty() {
-            managers = collection(client, root.managers.as_ref()).await?;
+            managers = others(client, root.managers.as_ref()).await?;
         }
         if named.is_none() && chassis.is_empty() {
-            chassis = collection(client, root.chassis.as_ref()).await?;
+            chassis = others(client, root.chassis.as_ref()).await?;
         }
         let mut tree = Self {
             system: system.path.clone(),
@@ -82,34 +89,41 @@ impl Tree {
         let mut members = Vec::new();
         let mut page = None;
         if self.expands {
-            page = match client.get_if_any(&collection.query("$expand=.($levels=1)")).await {
-                // Too much at once for it; one by one it may do.
-                Err(failure) if failure.status() == Some(500) => None,
-                page => page?,
-            };
+            // Too much at once for some; one by one they may do.
+            page = client.get_if_shown(&collection.query("$expand=.($levels=1)")).await?;
         }
         if page.is_none() {
-            page = client.get_if_any(collection).await?;
+            page = client.get_if_shown(collection).await?;
         }
+        // Pages that lead back to one of before would be read again.
+        let mut seen = HashSet::new();
         for _ in 0..MAX_PAGES {
             let Some(now) = page else { break };
             for member in elements(&now.body, "/Members") {
-                let Some(path) = link(member, "") else { continue };
-                let is_whole = member.as_object().is_some_and(|member| member.len() > 2);
+                let Some(path) = place_of(member, collection).filter(|path| seen.insert(path.clone())) else {
+                    continue;
+                };
+                let is_whole = member.as_object().is_some_and(|member| member.len() > MAX_LINK);
                 if is_whole {
                     members.push(Resource::new(path, member.clone(), None));
-                } else {
+                } else if seen.len() <= MAX_READ {
                     // One that went away meanwhile, or that the BMC cannot show, does not hide the others.
-                    members.extend(client.get_if_any(&path).await?);
+                    members.extend(client.get_if_shown(&path).await?);
                 }
             }
             page = match next_page(&now) {
-                Some(next) if members.len() < MAX_LIST => client.get_if_any(&next).await?,
+                Some(next) if members.len() < MAX_LIST => client.get_if_shown(&next).await?,
                 _ => None,
             };
         }
         Ok(members)
     }
+}
+
+/// Where a member of a collection is: by its link, else by its `Id`.
+fn place_of(member: &Value, collection: &Path) -> Option<Path> {
+    let by_id = || Path::parse(collection.join(&text(member, "/Id")?).as_str());
+    link(member, "").or_else(by_id)
 }
 
 /// The next page of a collection.
@@ -124,7 +138,11 @@ async fn collection(client: &mut Client, path: Option<&Path>) -> Result<Vec<Path
     let mut page = client.get_if_any(path).await?;
     for _ in 0..MAX_PAGES {
         let Some(now) = page else { break };
-        members.extend(links(&now.body, "/Members"));
+        for member in elements(&now.body, "/Members").filter_map(|member| place_of(member, path)) {
+            if !members.contains(&member) {
+                members.push(member);
+            }
+        }
         page = match next_page(&now) {
             Some(next) if members.len() < MAX_LIST => client.get_if_any(&next).await?,
             _ => None,
@@ -133,17 +151,32 @@ async fn collection(client: &mut Client, path: Option<&Path>) -> Result<Vec<Path
     Ok(members)
 }
 
+/// The same of what only adds to what is told.
+async fn others(client: &mut Client, path: Option<&Path>) -> Result<Vec<Path>, Failure> {
+    match collection(client, path).await {
+        Err(failure) if failure.is_of_one() => Ok(Vec::new()),
+        members => members,
+    }
+}
+
 async fn system(client: &mut Client, named: Option<&str>) -> Result<Resource, Failure> {
     let peer = client.wire().peer().to_owned();
     let systems = client.root().await?.systems;
+    let none = || {
+        let what = format!("{peer} shows no system at all; a BMC that has just started may not know its host yet");
+        Failure::from(reasons::BUSY.error(what))
+    };
     if let Some(named) = named {
         let wrong = || reasons::SYSTEM_NOT_FOUND.error(format!("{named:?} is no path of a system"));
         // With a slash at its end it is another resource to some, and none.
         let path = Path::parse(named.trim_end_matches('/')).ok_or_else(wrong)?;
         return match client.get(&path).await {
             Err(failure) if failure.status() == Some(404) => {
-                let there = names(&collection(client, systems.as_ref()).await?);
-                let what = format!("{peer} has no system {path}; it has {there}");
+                let there = collection(client, systems.as_ref()).await?;
+                if there.is_empty() {
+                    return Err(none());
+                }
+                let what = format!("{peer} has no system {path}; it has {}", names(&there));
                 Err(reasons::SYSTEM_NOT_FOUND.error(what).into())
             }
             system => system,
@@ -152,7 +185,7 @@ async fn system(client: &mut Client, named: Option<&str>) -> Result<Resource, Fa
     let there = collection(client, systems.as_ref()).await?;
     match there.as_slice() {
         [only] => client.get(only).await,
-        [] => Err(reasons::SYSTEM_NOT_FOUND.error(format!("{peer} shows no system")).into()),
+        [] => Err(none()),
         several => {
             let what = format!("{peer} has {} systems; name one in the address: {}", several.len(), names(several));
             Err(reasons::SYSTEM_NOT_FOUND.error(what).into())
@@ -165,13 +198,13 @@ fn names(paths: &[Path]) -> String {
     if paths.len() > MAX_NAMED {
         names.push("…".to_owned());
     }
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    names.join(", ")
 }
 
 /// The resource of settings to come, if overrides are among them.
 async fn settings(client: &mut Client, system: &Resource) -> Result<Option<Path>, Failure> {
     let Some(path) = link(&system.body, "/@Redfish.Settings/SettingsObject") else { return Ok(None) };
-    let settings = client.get_if_any(&path).await?;
+    let settings = client.get_if_shown(&path).await?;
     Ok(settings.filter(|settings| settings.body.pointer("/Boot/BootSourceOverrideTarget").is_some()).map(|_| path))
 }
 

@@ -95,16 +95,19 @@ impl Wire {
         };
         let authority = uri.authority().ok_or_else(wrong)?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = authority.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        let usual = if is_secure { 443 } else { 80 };
+        let port = authority.port_u16().unwrap_or(usual);
         let tls = if is_secure {
             let name = ServerName::try_from(host.clone()).map_err(|_| wrong())?;
             Some((name, Tls::new(trust)?))
         } else {
             None
         };
+        // Without the usual port, as others send it: there are BMCs that compare it with their own name.
+        let header = if port == usual { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
+        let header = HeaderValue::from_str(&header).map_err(|_| wrong())?;
         // Without what an address may carry before an '@'.
         let authority = authority.as_str().rsplit('@').next().unwrap_or_default();
-        let header = HeaderValue::from_str(authority).map_err(|_| wrong())?;
         let peer = format!("{}://{authority}", if is_secure { "https" } else { "http" });
         Ok(Self { peer, host, port, authority: header, tls, open: None })
     }
@@ -328,4 +331,23 @@ fn lost(error: DriverError, given: bool) -> Lost {
 /// What answers is something else, such as an SSH server, which even speaks first. (hyper names that kind in words only.)
 fn is_no_http(error: &hyper::Error) -> bool {
     error.is_parse() || error.to_string().starts_with("received unexpected message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bmc_is_called_by_its_name_and_a_port_that_is_not_the_usual_one() {
+        for (url, host) in [
+            ("https://bmc.lab:443", "bmc.lab"),
+            ("https://[fd00::20]:443", "[fd00::20]"),
+            ("http://10.0.0.20:80", "10.0.0.20"),
+            ("http://10.0.0.20:443", "10.0.0.20:443"),
+            ("https://bmc.lab:8443", "bmc.lab:8443"),
+            ("https://root:pw@bmc.lab:443", "bmc.lab"),
+        ] {
+            assert_eq!(Wire::to(url, &Trust::Any).unwrap().authority, host, "{url}");
+        }
+    }
 }

@@ -80,6 +80,9 @@ pub(super) fn handle(state: &mut State, request: &Request) -> Answer {
     if state.has(&Bug::RedirectsElsewhere) {
         return Answer::new(301).header("location", "https://evil.example/login.html");
     }
+    if name == "root" && request.has_slash && state.has(&Bug::MovesRoot) {
+        return Answer::new(308).header("location", ROOT);
+    }
     if name != "root" || state.has(&Bug::RootWantsLogin) {
         if let Some(later) =
             state.bugs.iter().find_map(|bug| if let Bug::Busy(later) = bug { Some(*later) } else { None })
@@ -91,6 +94,9 @@ pub(super) fn handle(state: &mut State, request: &Request) -> Answer {
                 None => answer,
             };
         }
+        if name == "login" && !request.has_slash && state.has(&Bug::MovesLogins) {
+            return Answer::new(307).header("location", format!("{}/", request.path));
+        }
         if name == "login" {
             return log_in(state, request, shape);
         }
@@ -101,6 +107,13 @@ pub(super) fn handle(state: &mut State, request: &Request) -> Answer {
         if state.has(&Bug::WantsNewPassword) && request.path != account && name != "logout" {
             return wants_new_password(&account);
         }
+    }
+    let refused = state.bugs.iter().find_map(|bug| match bug {
+        Bug::Answers(part, status) if request.method == "GET" && request.path.contains(part) => Some(*status),
+        _ => None,
+    });
+    if let Some(status) = refused {
+        return refusal(state, request, status, "Base.1.8.GeneralError", "That cannot be shown.");
     }
     match name {
         "root" | "system" | "read" => read(state, request, shape),
@@ -282,6 +295,9 @@ fn reset(state: &mut State, request: &Request, shape: &Shape) -> Answer {
         Bug::ResetTaskNeverEnds => Some(Task::Never),
         _ => None,
     });
+    if state.has(&Bug::ResetTaskIsHidden) {
+        return Answer::new(202);
+    }
     task.map_or_else(|| Answer::new(204), |task| accepted(state, task))
 }
 
@@ -298,6 +314,7 @@ fn task(state: &State, request: &Request) -> Answer {
     match number.and_then(|number: u64| state.tasks.get(&number)) {
         None => refusal(state, request, 404, "Base.1.8.ResourceMissingAtURI", "There is no such task."),
         Some(Task::Never) => running(),
+        Some(Task::Waits) => Answer::with(202, json!({"TaskState": "Pending"})),
         Some(Task::Ends(at)) if *at > std::time::Instant::now() => running(),
         Some(Task::Ends(_)) => Answer::new(204),
         Some(Task::Fails) => {
@@ -342,6 +359,9 @@ fn set_boot(state: &mut State, request: &Request, shape: &Shape) -> Answer {
     let persistent = wanted("BootSourceOverrideEnabled") == Some("Continuous");
     let boot = device.filter(|_| !is_disabled).map(|device| BootOverride { device, mode, persistent });
     state.machine.set_boot_override(boot);
+    if state.has(&Bug::BootIsTaskThatWaits) {
+        return accepted(state, Task::Waits);
+    }
     Answer::new(if shape.is_terse { 200 } else { 204 })
 }
 

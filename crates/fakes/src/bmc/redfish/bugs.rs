@@ -84,4 +84,26 @@ pub enum Bug {
     MovesResets,
     /// Values are written in capitals.
     Shouts,
+    /// The service root is moved with 308 to the same place without the slash at its end.
+    MovesRoot,
+    /// A login is answered with 307 and the same place with a slash at its end.
+    MovesLogins,
+    /// The service root links to neither systems, managers nor chassis.
+    RootWithoutLinks,
+    /// There is no system yet.
+    NoSystems,
+    /// The last page of a collection leads back to the first one.
+    PagesInCircles,
+    /// Bytes that are no text, and control characters as they are, are in serial numbers, and a byte order mark is before it all.
+    SpoiltTexts,
+    /// Links have no slash at their beginning.
+    LinksWithoutSlash,
+    /// Members of collections have an `Id` and no link.
+    MembersWithoutLinks,
+    /// What is read of paths with this in them is answered with this status.
+    Answers(&'static str, u16),
+    /// A boot override becomes a task that waits for the next start.
+    BootIsTaskThatWaits,
+    /// A reset is accepted, and nothing tells where its task is.
+    ResetTaskIsHidden,
 }

@@ -265,14 +265,33 @@ fn spoilt(state: &State, request: &Request, body: &Value) -> Bytes {
             Bug::DeepJson => return format!("{}1{}", "{\"a\":[".repeat(DEEP), "]}".repeat(DEEP)).into(),
             Bug::WrongTypes => return twisted(body).to_string().into(),
             Bug::Shouts => return shouted(body).to_string().into(),
+            Bug::SpoiltTexts => return marred(body),
             Bug::NotJson => return Bytes::from_static(b"<html><body>Please reload</body></html>"),
             _ => {}
         }
     }
-    if state.has(&Bug::LinksElsewhere) {
-        return body.to_string().replace("\"/redfish", &format!("\"{ELSEWHERE}/redfish")).into();
+    for (bug, beginning) in
+        [(Bug::LinksElsewhere, format!("{ELSEWHERE}/redfish")), (Bug::LinksWithoutSlash, "redfish".to_owned())]
+    {
+        if state.has(&bug) {
+            return body.to_string().replace("\"/redfish", &format!("\"{beginning}")).into();
+        }
     }
     body.to_string().into()
+}
+
+/// The same with what is no text in the serial numbers, and with what must not be before it.
+fn marred(body: &Value) -> Bytes {
+    let key = "\"SerialNumber\":\"";
+    let mut bytes = b"\xef\xbb\xbf".to_vec();
+    for (number, part) in body.to_string().split(key).enumerate() {
+        if number > 0 {
+            bytes.extend(key.bytes());
+            bytes.extend([0x01, 0xff, 0xfe]);
+        }
+        bytes.extend(part.bytes());
+    }
+    bytes.into()
 }
 
 /// The same with the values of the schema in capitals.

@@ -36,6 +36,7 @@ pub(super) struct Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     Ends(Instant),
+    Waits,
     Fails,
     Never,
 }

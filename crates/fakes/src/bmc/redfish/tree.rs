@@ -80,9 +80,18 @@ pub(super) fn collection(state: &State, path: &str, expand: bool, skip: usize) -
     let all = if state.has(&Bug::PagesOfOne) { 1 } else { count };
     let size = if is_log { PAGE } else { all };
     let page = members.iter().skip(skip).take(size);
-    body["Members"] = page.map(|link| if expand || is_log { full(link) } else { link.clone() }).collect();
+    let is_nameless = state.has(&Bug::MembersWithoutLinks);
+    body["Members"] = page
+        .map(|link| match link["@odata.id"].as_str() {
+            _ if expand || is_log => full(link),
+            Some(path) if is_nameless => json!({"Id": path.trim_end_matches('/').rsplit('/').next()}),
+            _ => link.clone(),
+        })
+        .collect();
     if skip + size < count {
         body["Members@odata.nextLink"] = json!(format!("{path}?$skip={}", skip + size));
+    } else if state.has(&Bug::PagesInCircles) {
+        body["Members@odata.nextLink"] = json!(format!("{path}?$skip=0"));
     }
     Some(body)
 }
@@ -159,6 +168,9 @@ impl<'a> Tree<'a> {
         });
         if !shape.vendor.is_empty() {
             root["Vendor"] = json!(shape.vendor);
+        }
+        if let (true, Some(root)) = (self.state.has(&Bug::RootWithoutLinks), root.as_object_mut()) {
+            root.retain(|name, _| !["Systems", "Managers", "Chassis"].contains(&name.as_str()));
         }
         self.add(ROOT, "ServiceRoot", root);
     }
@@ -240,8 +252,11 @@ impl<'a> Tree<'a> {
             // As an iDRAC 10 does it: the targets are told with the settings alone.
             system["Boot"] = json!({"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "None"});
         }
-        self.add(&path, "ComputerSystem", system);
-        let mut systems = vec![path];
+        let mut systems = Vec::new();
+        if !state.has(&Bug::NoSystems) {
+            self.add(&path, "ComputerSystem", system);
+            systems.push(path);
+        }
         if state.has(&Bug::TwoSystems) {
             let second = format!("{ROOT}/Systems/second");
             self.add(&second, "ComputerSystem", json!({"PowerState": "Off"}));
