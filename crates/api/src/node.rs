@@ -215,7 +215,7 @@ pub struct BmcTls {
     #[schemars(length(max = 95), regex(pattern = "^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$"))]
     pub pin_sha256: Option<String>,
 
-    /// The first one that is seen; it is kept in `status.bmc.pin`. Another one later stops everything, and is said.
+    /// The first one that is seen at this host and port; it is kept in `status.bmc.pin`. Another one later stops everything, and is said.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trust_on_first_use: bool,
 
@@ -489,6 +489,9 @@ pub struct BmcStatus {
     /// SHA-256 of the certificate that was trusted on first use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<String>,
+    /// The host and port that showed it: `address` with another one is another BMC, with a first use of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_host: Option<String>,
     /// The credentials that were tried last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<LoginStatus>,

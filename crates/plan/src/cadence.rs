@@ -9,6 +9,10 @@ pub const PERSON: Duration = Duration::from_mins(10);
 /// Credentials that a BMC refused are tried for the second and last time after this pause.
 pub const CREDENTIALS: Duration = Duration::from_secs(15);
 
+/// The same of credentials that the BMC took before: one that restarts may refuse for minutes what it takes afterwards, and some
+/// do so now and then (dsx-ai-factory/infra-controller pull request 69).
+pub const CREDENTIALS_TAKEN_BEFORE: Duration = Duration::from_mins(5);
+
 /// Part of a pause by which it may be longer or shorter, so that many objects do not act at once.
 pub const JITTER: f64 = 0.1;
 

@@ -15,8 +15,8 @@ use slipway_api::node::LoginStatus;
 use slipway_api::node_inventory::NodeInventorySpec;
 use slipway_drivers::DriverError;
 use slipway_drivers::bmc::{BmcAddress, ConnectBmc, Login, Password, reasons};
-use slipway_plan::node::Facts;
 use slipway_plan::node::bmc::{BmcStep, Failure, HealthLevel, Identity, Seen, SelEntry, Sent};
+use slipway_plan::node::{Facts, Pin};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,7 +51,7 @@ pub struct Known {
     /// How the host was.
     pub health: Option<HealthLevel>,
     /// The certificate that was trusted on first use.
-    pub pin: Option<String>,
+    pub pin: Option<Pin>,
 }
 
 /// What is known of a BMC now.

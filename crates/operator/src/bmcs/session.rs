@@ -9,6 +9,7 @@ use slipway_api::node_inventory::NodeInventorySpec;
 use slipway_drivers::bmc::{Bmc, BmcAddress, CommandError, Delivered, Trust, WHOLE_CALL, reasons};
 use slipway_drivers::{Class, DriverError};
 use slipway_plan::cadence::{self, PERSON};
+use slipway_plan::node::Pin;
 use slipway_plan::node::bmc::plan::word;
 use slipway_plan::node::bmc::{
     BmcObserved, BmcStep, Command, Failure, Health, HealthLevel, Identity, Look, Security, Seen, Sent, summary,
@@ -103,7 +104,8 @@ impl Session {
     ) -> Self {
         let address = match (&target.address, &known.pin) {
             (BmcAddress::Redfish { url, system, .. }, Some(pin)) if target.first_use => {
-                BmcAddress::Redfish { url: url.clone(), system: system.clone(), trust: Trust::Pin(pin.clone()) }
+                let trust = Trust::Pin(pin.sha256.clone());
+                BmcAddress::Redfish { url: url.clone(), system: system.clone(), trust }
             }
             (address, _) => address.clone(),
         };
@@ -345,11 +347,13 @@ impl Session {
 
     /// The certificate that was seen first is the one that is trusted from now on.
     fn pin(&mut self, sha256: String) {
-        if let BmcAddress::Redfish { trust, .. } = &mut self.address {
-            *trust = Trust::Pin(sha256.clone());
-        }
+        let BmcAddress::Redfish { url, trust, .. } = &mut self.address else { return };
+        *trust = Trust::Pin(sha256.clone());
+        let pin = Pin { sha256, host: Some(url.clone()) };
         self.state.send_modify(|state| {
-            state.facts.pin.get_or_insert(sha256);
+            let pin = state.facts.pin.get_or_insert(pin);
+            // On record since before hosts were noted: it is this one.
+            pin.host.get_or_insert_with(|| url.clone());
         });
     }
 

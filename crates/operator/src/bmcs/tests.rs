@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use slipway_drivers::DriverError;
-use slipway_drivers::bmc::{Bmc, CommandError, Password, reasons};
+use slipway_drivers::bmc::{Bmc, CommandError, Password, Trust, reasons};
 use slipway_plan::node::bmc::{
     BmcObserved, Boot, Command, Evidence, Health, Identity, Look, PowerState, Security, SelEntry,
 };
@@ -17,8 +17,12 @@ pub(crate) struct Toy {
     /// Each call takes ten seconds.
     pub(crate) slow: AtomicBool,
     pub(crate) refuses: AtomicBool,
+    /// It has forgotten the session at each look, which logs in anew.
+    pub(crate) forgets: AtomicBool,
     /// The only password that it takes; `None` takes any.
     pub(crate) password: Mutex<Option<Vec<u8>>>,
+    /// The SHA-256 of the certificate that it shows, if it has one.
+    pub(crate) certificate: Mutex<Option<String>>,
     /// The answer to a change of the password is lost.
     pub(crate) loses_change: AtomicBool,
     /// Logins with another password since one that was taken, and the most there ever were.
@@ -40,7 +44,9 @@ impl Default for Toy {
             dead: AtomicBool::default(),
             slow: AtomicBool::default(),
             refuses: AtomicBool::default(),
+            forgets: AtomicBool::default(),
             password: Mutex::default(),
+            certificate: Mutex::default(),
             loses_change: AtomicBool::default(),
             refused: AtomicUsize::default(),
             most_refused: AtomicUsize::default(),
@@ -64,6 +70,17 @@ impl Toy {
         if self.dead.load(Ordering::SeqCst) { Err(reasons::TIMED_OUT.error("no answer")) } else { Ok(()) }
     }
 
+    /// Nothing is sent to one that shows another certificate than the pinned one.
+    fn is_trusted(&self, address: &BmcAddress) -> Result<(), DriverError> {
+        let shown = self.certificate.lock().unwrap().clone();
+        match (address, shown) {
+            (BmcAddress::Redfish { trust: Trust::Pin(pin), .. }, Some(shown)) if *pin != shown => {
+                Err(reasons::CERTIFICATE_CHANGED.error(format!("it shows {shown}, not {pin}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn sent(&self) -> Vec<Command> {
         self.commands.lock().unwrap().clone()
     }
@@ -76,12 +93,14 @@ struct Line(Arc<Toy>);
 
 #[async_trait]
 impl ConnectBmc for Way {
-    async fn reach(&self, _: &BmcAddress) -> Result<Duration, DriverError> {
+    async fn reach(&self, address: &BmcAddress) -> Result<Duration, DriverError> {
+        self.0.is_trusted(address)?;
         let began = tokio::time::Instant::now();
         self.0.call().await.map(|()| began.elapsed())
     }
 
-    async fn bmc(&self, _: &BmcAddress, login: &Login, _: Duration) -> Result<Arc<dyn Bmc>, DriverError> {
+    async fn bmc(&self, address: &BmcAddress, login: &Login, _: Duration) -> Result<Arc<dyn Bmc>, DriverError> {
+        self.0.is_trusted(address)?;
         self.0.call().await?;
         self.0.logins.fetch_add(1, Ordering::SeqCst);
         let is_other = self.0.password.lock().unwrap().as_ref().is_some_and(|own| own != login.password.expose());
@@ -99,6 +118,12 @@ impl ConnectBmc for Way {
 impl Bmc for Line {
     async fn observe(&self, _: Look) -> Result<BmcObserved, DriverError> {
         self.0.call().await?;
+        if self.0.forgets.load(Ordering::SeqCst) {
+            self.0.logins.fetch_add(1, Ordering::SeqCst);
+            if self.0.refuses.load(Ordering::SeqCst) {
+                return Err(reasons::CREDENTIALS_REFUSED.error("wrong password"));
+            }
+        }
         self.0.looks.fetch_add(1, Ordering::SeqCst);
         Ok(BmcObserved {
             power: if self.0.on.load(Ordering::SeqCst) { PowerState::On } else { PowerState::Off },
@@ -106,7 +131,10 @@ impl Bmc for Line {
             evidence: Evidence::default(),
             health: HealthLevel::Ok,
             media: None,
-            security: Security::CipherSuite(17),
+            security: match self.0.certificate.lock().unwrap().clone() {
+                Some(certificate_sha256) => Security::Tls { certificate_sha256, not_after: None },
+                None => Security::CipherSuite(17),
+            },
         })
     }
 

@@ -14,12 +14,12 @@ use slipway_api::node_inventory::{NodeInventory, NodeInventorySpec};
 use slipway_api::{GROUP, Node, NodeStatus, VERSION};
 use slipway_drivers::bmc::{BmcAddress, Login, Password, Trust, reasons};
 use slipway_drivers::{Class, DriverError};
-use slipway_plan::cadence::CREDENTIALS;
+use slipway_plan::cadence::{CREDENTIALS, CREDENTIALS_TAKEN_BEFORE};
 use slipway_plan::node::bmc::login::{MOST_TRIES, Try, in_words, may_try, refused};
 use slipway_plan::node::bmc::{
     self, Command, Endpoint, Failure, Pair, Seen, Sent, Told, Trouble, View, Wanted, Which, rotation, summary,
 };
-use slipway_plan::node::{Bmc, Facts, Host, Observed, Plan, Subject};
+use slipway_plan::node::{Bmc, Facts, Host, Observed, Pin, Plan, Subject};
 
 use super::docker::Keys;
 use super::{Nodes, Reachable, judge};
@@ -33,6 +33,9 @@ use crate::reconcile::{Cleanup, Key, Next, Pass, Reference};
 const FIRST_WORD: Duration = Duration::from_secs(1);
 /// The reason of credentials of which nobody knows what the BMC says to them.
 const LOGIN_INTERRUPTED: &str = "BmcLoginInterrupted";
+/// Why refused credentials are not tried again at once.
+const WHEN_TAKEN_BEFORE: &str =
+    " after 5 min: it was taken before, and a BMC that restarts may refuse what it takes then";
 /// Time between looks at a deletion that waits for a BMC.
 const DELETING: Duration = Duration::from_secs(2);
 
@@ -289,12 +292,11 @@ impl Nodes {
             hold: None,
         };
         let leave = self.sites.leave(&node);
-        let pin = |status: &NodeStatus| status.bmc.as_ref().and_then(|bmc| bmc.pin.clone());
         let way = match way {
             Ok(way) => way,
             Err(error) => {
                 view.seen = unusable(error, pass);
-                let facts = Facts { complete: true, pin: pin(&pass.status()), ..Facts::default() };
+                let facts = Facts { complete: true, pin: Pin::of(&pass.status()), ..Facts::default() };
                 return Bmc { current: false, view, facts };
             }
         };
@@ -311,7 +313,8 @@ impl Nodes {
         view.hold = leave.hold();
         view.seen.clone_from(&state.seen);
         if let Some(record) = refusal(&state, way, &pass.status()) {
-            view.seen = told_off(&view.seen, &record, way, pass);
+            let taken_before = matches!(state.login, LoginState::Refused { taken_before: true, .. });
+            view.seen = told_off(&view.seen, (&record, taken_before), way, pass);
             facts.login = Some(record);
         }
         Bmc { current: true, view, facts }
@@ -445,13 +448,17 @@ impl Nodes {
 fn known(way: &Way, pass: &Pass<Node>) -> Known {
     let status = pass.status();
     let current = status.observed_generation == Some(pass.generation());
-    let bmc = status.bmc.clone().unwrap_or_default();
+    // At another host it is the first use again: that one has never been seen.
+    let is_known = |pin: &Pin| match &way.target.address {
+        BmcAddress::Redfish { url, .. } => way.target.first_use && pin.is_of(url),
+        BmcAddress::Ipmi { .. } => false,
+    };
     Known {
         proven: way.is_proven(&status),
         settled: current && is_ready(&status.conditions) && status.operation.is_none() && status.plan.is_none(),
         described: status.power.is_some() && status.done.is_some(),
         health: status.health.as_deref().map(|health| summary::level_of(Some(health))),
-        pin: bmc.pin.filter(|_| way.target.first_use),
+        pin: Pin::of(&status).filter(is_known),
     }
 }
 
@@ -484,7 +491,7 @@ fn refusal(state: &BmcState, way: &Way, status: &NodeStatus) -> Option<LoginStat
 }
 
 /// Refused credentials, or ones of which nobody knows, in words that say what comes next.
-fn told_off(seen: &Seen, record: &LoginStatus, way: &Way, pass: &Pass<Node>) -> Seen {
+fn told_off(seen: &Seen, (record, taken_before): (&LoginStatus, bool), way: &Way, pass: &Pass<Node>) -> Seen {
     let address = &way.target.address;
     let (reason, said, since) = match seen {
         _ if record.refusals == 0 && !record.refused => {
@@ -527,7 +534,7 @@ fn told_off(seen: &Seen, record: &LoginStatus, way: &Way, pass: &Pass<Node>) -> 
             way.secret
         )
     } else {
-        format!("{said}. Secret {} is tried once more", way.secret)
+        format!("{said}. Secret {} is tried once more{}", way.secret, if taken_before { WHEN_TAKEN_BEFORE } else { "" })
     };
     Seen::Away { needs_person: is_last, reason, message, since }
 }
@@ -546,8 +553,12 @@ fn unusable(error: &Error, pass: &Pass<Node>) -> Seen {
 
 /// Whether the pause between two tries is over.
 fn rested(state: &BmcState) -> bool {
+    let pause = match state.login {
+        LoginState::Refused { taken_before: true, .. } => CREDENTIALS_TAKEN_BEFORE,
+        _ => CREDENTIALS,
+    };
     match &state.seen {
-        Seen::Away { since, .. } => now().duration_since(*since).unsigned_abs() >= CREDENTIALS,
+        Seen::Away { since, .. } => now().duration_since(*since).unsigned_abs() >= pause,
         _ => true,
     }
 }

@@ -8,7 +8,7 @@ pub mod status;
 pub mod validate;
 
 pub use design::{Said, Word};
-pub use observed::{Bmc, Docker, Facts, Host, Observed};
+pub use observed::{Bmc, Docker, Facts, Host, Observed, Pin};
 pub use plan::{Plan, Subject, plan};
 pub use status::{Judgement, status};
 pub use validate::{Endpoint, Valid, validate};

@@ -1,6 +1,7 @@
 //! What the ways to a host show.
 
 use jiff::Timestamp;
+use slipway_api::NodeStatus;
 use slipway_api::node::{DockerStatus, LoginStatus};
 
 use super::bmc;
@@ -55,7 +56,29 @@ pub struct Facts {
     /// What must be on record of the credentials; `None` leaves it.
     pub login: Option<LoginStatus>,
     /// The certificate that was trusted on first use.
-    pub pin: Option<String>,
+    pub pin: Option<Pin>,
+}
+
+/// A certificate that was trusted on first use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Its SHA-256: 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// `https://host:port` that showed it; `None`: nobody noted that.
+    pub host: Option<String>,
+}
+
+impl Pin {
+    /// The one on record.
+    pub fn of(status: &NodeStatus) -> Option<Self> {
+        let bmc = status.bmc.as_ref()?;
+        Some(Self { sha256: bmc.pin.clone()?, host: bmc.pin_host.clone() })
+    }
+
+    /// Whether it was shown there.
+    pub fn is_of(&self, host: &str) -> bool {
+        self.host.as_ref().is_none_or(|shown| shown == host)
+    }
 }
 
 /// A host, by its Docker engine.

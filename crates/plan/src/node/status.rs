@@ -142,7 +142,9 @@ fn describe(status: &mut NodeStatus, spec: &NodeSpec, session: &Bmc, told: Optio
         let new = session.view.secrets.as_ref().and_then(|secrets| Some(secrets.as_ref().ok()?.new.as_str()));
         rotation::record(&mut bmc, login, rotate.zip(new));
     }
-    bmc.pin.clone_from(&facts.pin);
+    let pin = facts.pin.as_ref();
+    bmc.pin = pin.map(|pin| pin.sha256.clone());
+    bmc.pin_host = pin.and_then(|pin| pin.host.clone());
     status.bmc = Some(bmc).filter(|bmc| *bmc != BmcStatus::default());
 }
 

@@ -128,7 +128,8 @@ fn of_bmc_away(node: &Node, status: &NodeStatus, head: &Link, since: Option<Time
         return NextTry { by: Some(soon(now, cadence::PERSON)), when };
     }
     if refused {
-        return NextTry::by(soon(now, cadence::CREDENTIALS));
+        let known = status.power.is_some();
+        return NextTry::by(soon(now, if known { cadence::CREDENTIALS_TAKEN_BEFORE } else { cadence::CREDENTIALS }));
     }
     NextTry::by(soon(now, cadence::bmc_away(age(since, now), status.operation.is_some())))
 }

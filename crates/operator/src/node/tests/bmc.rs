@@ -223,6 +223,27 @@ async fn a_secret_that_is_refused_is_tried_twice_whatever_restarts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bmc_that_restarts_and_refuses_for_minutes_what_it_took_before_is_waited_for() {
+    let world = World::new(&json!({}));
+    world.until(is_ready).await;
+    world.toy.refuses.store(true, Ordering::SeqCst);
+    world.toy.forgets.store(true, Ordering::SeqCst);
+    let status = world.until(|status| ready(status).1 == "BmcCredentialsRefused").await;
+    let message = status["conditions"][0]["message"].as_str().unwrap();
+    assert!(message.contains("tried once more after 5 min"), "{message}");
+    let began = tokio::time::Instant::now();
+    while began.elapsed() < Duration::from_mins(4) {
+        world.pass().await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert_eq!(world.toy.logins.load(Ordering::SeqCst), 2, "the one that was refused");
+    world.toy.refuses.store(false, Ordering::SeqCst);
+    world.toy.forgets.store(false, Ordering::SeqCst);
+    world.until(is_ready).await;
+    assert_eq!(world.toy.logins.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn tries_that_the_end_of_the_process_cut_short_are_not_called_refused() {
     let mut world = World::new(&json!({}));
     world.toy.slow.store(true, Ordering::SeqCst);
@@ -316,6 +337,42 @@ async fn a_bmc_at_which_nothing_answers_has_timed_out_also_after_it_was_once_rea
     bmc.inject(ipmi::Fault::at(ipmi::Call::Rakp1, ipmi::Effect::LoseRequest));
     let status = world.until(|status| status["bmc"]["unreachableSince"].is_string()).await;
     assert_eq!(ready(&status).1, "BmcConnectionLost", "{status:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn trust_on_first_use_is_of_one_host_and_begins_anew_at_another() {
+    let bmc = |address: &str| json!({"address": address, "credentials": {"secretRef": {"name": "s"}}, "tls": {"trustOnFirstUse": true}});
+    let world = World::new(&json!({"bmc": bmc("redfish+https://a/redfish/v1/Systems/1")}));
+    let shows = |certificate: &str| *world.toy.certificate.lock().unwrap() = Some(certificate.into());
+    let pinned = |status: &Value| status["bmc"]["pin"].as_str().map(str::to_owned);
+    shows("first");
+    let status = world.until(is_ready).await;
+    assert_eq!((pinned(&status).as_deref(), &status["bmc"]["pinHost"]), (Some("first"), &json!("https://a:443")));
+
+    // Another system of the same host, and another process: the same pin.
+    world.spec("bmc", bmc("redfish+https://a/redfish/v1/Systems/2"));
+    shows("other");
+    let status = world.until(|status| ready(status).1 == "BmcCertificateChanged").await;
+    assert_eq!(pinned(&status).as_deref(), Some("first"));
+    let logins = world.toy.logins.load(Ordering::SeqCst);
+
+    // Another host is another BMC.
+    world.spec("bmc", bmc("redfish+https://b"));
+    let status = world.until(is_ready).await;
+    assert_eq!((pinned(&status).as_deref(), &status["bmc"]["pinHost"]), (Some("other"), &json!("https://b:443")));
+    assert_eq!(world.toy.logins.load(Ordering::SeqCst), logins + 1);
+    shows("third");
+    world.spec("power", json!("On"));
+    world.spec("bmc", bmc("redfish+https://b/redfish/v1/Systems/1"));
+    world.until(|status| ready(status).1 == "BmcCertificateChanged").await;
+
+    // On record since before hosts were noted: it is that of the host that is named.
+    let mut node = world.api.get(NODE).unwrap();
+    node["status"]["bmc"].as_object_mut().unwrap().remove("pinHost");
+    world.api.put(NODE, node);
+    world.spec("bmc", bmc("redfish+https://b"));
+    let status = world.until(|status| ready(status).1 == "BmcCertificateChanged").await;
+    assert_eq!(pinned(&status).as_deref(), Some("other"));
 }
 
 #[tokio::test(start_paused = true)]
