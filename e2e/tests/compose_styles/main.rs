@@ -61,6 +61,7 @@ const STYLES: &[Style] = &[
     Style { files: &["dollars"], ..STYLE },
     Style { files: &["labels"], ..STYLE },
     Style { files: &["later", "later.more"], ..STYLE },
+    Style { files: &["unset"], ..STYLE },
     Style { files: &["names"], other: &[".services.b.pull_policy"], ..STYLE },
 ];
 

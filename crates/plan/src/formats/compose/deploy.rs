@@ -27,7 +27,7 @@ pub(super) fn deploy(service: &mut Service, fields: &Fields<'_>) {
         device_requests: Vec::new(),
     };
     service.pids_limit = service.resources.pids;
-    service.restart = fields.get("restart").and_then(|at| restart(&at));
+    service.restart = fields.get_unless_empty("restart").and_then(|at| restart(&at));
     let scale = fields.get("scale").and_then(|at| replicas(&at));
     let deployed = fields.get("deploy").and_then(|at| section(service, &at));
     if let (Some(scale), Some(deployed)) = (scale, deployed)
@@ -41,7 +41,7 @@ pub(super) fn deploy(service: &mut Service, fields: &Fields<'_>) {
 /// `deploy:` itself; gives its `replicas`.
 fn section(service: &mut Service, at: &At<'_>) -> Option<u32> {
     let fields = at.fields()?;
-    if let Some(mode) = fields.get("mode")
+    if let Some(mode) = fields.get_unless_empty("mode")
         && mode.text().is_some_and(|mode| mode != "replicated")
     {
         let hint = "for one on each host write spec.placement.mode: Each; for a job write restart: \"no\"";

@@ -31,13 +31,18 @@ pub(super) fn object(
         objects.push(FileObject::External(name.unwrap_or_else(|| key.to_owned())));
     }
     objects.extend(fields.word("file").map(FileObject::File));
-    if let Some(at) = fields.get("environment") {
+    if let Some(at) = fields.get_unless_empty("environment") {
         objects.extend(at.word().filter(|name| is_set(&at, name, environment)).map(FileObject::Environment));
     }
     if kind == FileKind::Config {
         objects.extend(fields.text("content").map(FileObject::Content));
     }
-    let written = usize::from(external) + sources.iter().filter(|key| fields.get(key).is_some()).count();
+    // An empty content is one.
+    let is_written = |key: &&&'static str| match **key {
+        "content" => fields.get("content").is_some(),
+        key => fields.get_unless_empty(key).is_some(),
+    };
+    let written = usize::from(external) + sources.iter().filter(is_written).count();
     match written {
         0 => at.error_with_hint(
             codes::INVALID_VALUE,

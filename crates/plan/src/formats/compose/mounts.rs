@@ -39,6 +39,9 @@ fn short(text: &str) -> Result<Mount, String> {
     if parts.iter().any(|part| part.is_empty()) {
         return Err(format!("`{}` has an empty part", shorten(text)));
     }
+    if parts[0].len() == 1 && parts.get(1).is_some_and(|part| part.starts_with('\\')) {
+        return Err(format!("`{}` begins with a path of Windows; write one of the host", shorten(text)));
+    }
     let (source, target, modes) = match parts[..] {
         [target] => (None, target, ""),
         [source, target] => (Some(source), target, ""),

@@ -35,6 +35,9 @@ fn short(text: &str) -> Result<Vec<Port>, String> {
     let protocol = self::protocol(protocol)?;
     let mut parts = mapping.rsplitn(3, ':');
     let target = range(parts.next().unwrap_or_default())?;
+    if *target.start() == 0 {
+        return Err(format!("`{}` has no port of the container between 1 and 65535", shorten(text)));
+    }
     let published = match parts.next() {
         None | Some("") => None,
         Some(published) => Some(range(published)?),
@@ -119,6 +122,7 @@ fn size(range: &RangeInclusive<u16>) -> usize {
 fn protocol(text: &str) -> Result<String, String> {
     let lower = text.to_ascii_lowercase();
     match lower.as_str() {
+        "" => Ok("tcp".to_owned()),
         "tcp" | "udp" | "sctp" => Ok(lower),
         _ => Err(format!("`{}` is not a protocol: tcp, udp or sctp", shorten(text))),
     }
@@ -150,6 +154,7 @@ mod tests {
             ("8080:80", "8080>80/tcp"),
             ("53:53/udp", "53>53/udp"),
             ("53:53/UDP", "53>53/udp"),
+            ("80:80/", "80>80/tcp"),
             ("127.0.0.1:8080:80", "127.0.0.1 8080>80/tcp"),
             ("127.0.0.1::80", "127.0.0.1 >80/tcp"),
             ("[::1]:8080:80", "::1 8080>80/tcp"),
@@ -177,6 +182,9 @@ mod tests {
             "1-65535:1-65535",
             "1:2:3:4:5",
             "80/tcp/udp",
+            "0",
+            "80:0",
+            "0-1",
         ] {
             assert!(words(text).starts_with("! "), "{text}: {}", words(text));
         }

@@ -90,6 +90,11 @@ impl<'a> At<'a> {
         self.value.is_null()
     }
 
+    /// Whether it is a text of no characters, as a variable that is not set leaves it.
+    pub(super) fn is_empty_text(&self) -> bool {
+        self.value.as_str() == Some("")
+    }
+
     /// Text; an integer is taken as its digits (`user: 1000`).
     pub(super) fn text(&self) -> Option<String> {
         match self.value {
@@ -131,14 +136,12 @@ impl<'a> At<'a> {
     }
 
     pub(super) fn integer(&self) -> Option<i64> {
-        match self.value {
-            Value::Number(number) if number.is_i64() => number.as_i64(),
-            Value::String(text) => match text.trim().parse() {
-                Ok(number) => Some(number),
-                Err(_) => self.wrong_type("an integer"),
-            },
-            _ => self.wrong_type("an integer"),
-        }
+        let number = match self.value {
+            Value::Number(number) => values::whole(number),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        number.or_else(|| self.wrong_type("an integer"))
     }
 
     /// An integer of a range.
@@ -263,6 +266,19 @@ impl<'a> At<'a> {
         }
     }
 
+    /// The same for variables of a process, whose names do not end with a space, as Compose has it.
+    pub(super) fn variables(&self) -> BTreeMap<String, Option<String>> {
+        let mut variables = self.mapping();
+        variables.retain(|name, _| {
+            let good = !self.value.is_array() || !name.ends_with(char::is_whitespace);
+            if !good {
+                self.invalid(format!("`{}` has a space before its `=`; write KEY=value", shorten(name)));
+            }
+            good
+        });
+        variables
+    }
+
     fn assignment(&self) -> Option<(String, Option<String>)> {
         let Value::String(text) = self.value else {
             self.invalid(format!("{} is not KEY=value", describe(self.value)));
@@ -272,7 +288,7 @@ impl<'a> At<'a> {
             Some((key, value)) => (key, Some(value.to_owned())),
             None => (text.as_str(), None),
         };
-        if key.is_empty() || key.ends_with(char::is_whitespace) {
+        if key.is_empty() {
             self.invalid("is not KEY=value");
             return None;
         }
@@ -314,6 +330,11 @@ impl<'a> Fields<'a> {
         self.get_or_null(key).filter(|at| !at.is_null())
     }
 
+    /// The value of a key where an empty text says nothing, as in Compose: `user: ${RUN_AS:-}`.
+    pub(super) fn get_unless_empty(&self, key: &'static str) -> Option<At<'a>> {
+        self.get(key).filter(|at| !at.is_empty_text())
+    }
+
     /// The value of a key, null included.
     pub(super) fn get_or_null(&self, key: &'static str) -> Option<At<'a>> {
         self.known.borrow_mut().push(key);
@@ -338,8 +359,9 @@ impl<'a> Fields<'a> {
         self.get(key)?.text()
     }
 
+    /// A word; an empty text counts as not written.
     pub(super) fn word(&self, key: &'static str) -> Option<String> {
-        self.get(key)?.word()
+        self.get_unless_empty(key)?.word()
     }
 
     pub(super) fn boolean(&self, key: &'static str) -> Option<bool> {
@@ -366,14 +388,14 @@ impl<'a> Fields<'a> {
         self.get(key).map(|at| at.strings()).unwrap_or_default()
     }
 
-    /// Text with a rule.
+    /// Text with a rule; an empty one counts as not written.
     pub(super) fn parsed<T>(
         &self,
         key: &'static str,
         code: &'static str,
         rule: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        self.get(key)?.parsed(code, rule)
+        self.get_unless_empty(key)?.parsed(code, rule)
     }
 
     /// Reports every key that nobody asked for. `unsupported` are keys that Compose knows, each with the way to do it.

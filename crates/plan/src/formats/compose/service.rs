@@ -110,11 +110,15 @@ fn network(service: &mut Service, fields: &Fields<'_>) {
     service.hostname = checked(fields, "hostname", codes::INVALID_NAME, host_name);
     service.domainname = checked(fields, "domainname", codes::INVALID_NAME, host_name);
     service.mac_address = network::mac_address(fields);
-    service.dns = one_or_words(fields, "dns", codes::INVALID_ADDRESS, |text| values::address(text).map(drop));
+    // As in Compose, an empty server is none; an empty search domain would be one.
+    let servers = fields.get("dns").and_then(|at| at.one_or_list()).unwrap_or_default();
+    let servers = servers.iter().filter(|server| !server.is_empty_text());
+    service.dns = words_that(servers, codes::INVALID_ADDRESS, |text| values::address(text).map(drop));
     service.dns_opt = fields.words("dns_opt");
-    service.dns_search = one_or_words(fields, "dns_search", codes::INVALID_VALUE, |_| Ok(()));
+    let domains = fields.get("dns_search").and_then(|at| at.one_or_list()).unwrap_or_default();
+    service.dns_search = words_that(domains.iter(), codes::INVALID_VALUE, |_| Ok(()));
     service.extra_hosts = fields.get("extra_hosts").map(|at| network::extra_hosts(&at)).unwrap_or_default();
-    if let Some(mode) = fields.get("network_mode") {
+    if let Some(mode) = fields.get_unless_empty("network_mode") {
         if !service.networks.is_empty() {
             mode.invalid("network_mode and networks exclude each other");
         }
@@ -155,8 +159,8 @@ fn rights(service: &mut Service, fields: &Fields<'_>) {
     service.group_add = fields.words("group_add");
     service.sysctls = fields.strings("sysctls");
     service.ulimits = fields.get("ulimits").map(|at| ulimits(&at)).unwrap_or_default();
-    service.pid = fields.get("pid").and_then(|at| namespace(&at, &["host"]));
-    service.ipc = fields.get("ipc").and_then(|at| namespace(&at, &["host", "none", "private", "shareable"]));
+    service.pid = fields.get_unless_empty("pid").and_then(|at| namespace(&at, &["host"]));
+    service.ipc = fields.get_unless_empty("ipc").and_then(|at| namespace(&at, &["host", "none", "private", "shareable"]));
 }
 
 fn storage(service: &mut Service, fields: &Fields<'_>) {
@@ -195,15 +199,13 @@ fn checked(
     fields.parsed(key, code, |text| rule(text).map(|()| text.to_owned()))
 }
 
-/// A word, or a list of words, each with a rule.
-fn one_or_words(
-    fields: &Fields<'_>,
-    key: &'static str,
+/// Words with a rule for each.
+fn words_that<'a>(
+    items: impl Iterator<Item = &'a At<'a>>,
     code: &'static str,
     rule: impl Fn(&str) -> Result<(), String>,
 ) -> Vec<String> {
-    let items = fields.get(key).and_then(|at| at.one_or_list()).unwrap_or_default();
-    let good = items.iter().filter_map(|item| {
+    let good = items.filter_map(|item| {
         let word = item.word()?;
         item.or_report(code, rule(&word)).map(|()| word)
     });
@@ -227,7 +229,7 @@ fn command(at: &At<'_>) -> Option<Vec<String>> {
 
 /// A variable without a value takes the project's, as in Compose.
 fn environment(at: &At<'_>, variables: &BTreeMap<String, String>) -> BTreeMap<String, Option<String>> {
-    let mut environment = at.mapping();
+    let mut environment = at.variables();
     for (name, value) in environment.iter_mut().filter(|(_, value)| value.is_none()) {
         *value = variables.get(name).cloned();
         if value.is_none() {

@@ -83,6 +83,51 @@ fn interpolated_values_take_the_type_that_is_needed() {
 }
 
 #[test]
+fn an_empty_text_says_as_little_as_a_key_that_is_not_there() {
+    let said = "services:\n  a:\n    image: a\n    user: ${NO:-}\n    working_dir: ''\n    platform: ''\n    hostname: ''\n    \
+                domainname: ''\n    network_mode: ''\n    restart: ${EMPTY}\n    stop_signal: ''\n    pid: ''\n    ipc: ''\n    \
+                mac_address: ''\n    cpuset: ''\n    dns: ['']\n    logging: {driver: ''}\n    deploy: {mode: ''}\n    \
+                secrets: [{source: s, target: '', uid: ''}]\n    volumes: [{type: volume, source: '', target: /v}]\n    \
+                networks: {n: {ipv4_address: '', mac_address: ''}}\n\
+                networks: {n: {name: '', driver: '', ipam: {driver: '', config: [{subnet: 10.1.0.0/16, gateway: ''}]}}}\n\
+                secrets: {s: {file: s}}\n";
+    let not = "services:\n  a:\n    image: a\n    dns: []\n    logging: {}\n    deploy: {}\n    secrets: [s]\n    \
+               volumes: [{type: volume, target: /v}]\n    networks: [n]\n\
+               networks: {n: {ipam: {config: [{subnet: 10.1.0.0/16}]}}}\nsecrets: {s: {file: s}}\n";
+    assert_eq!(read(said, &[]).unwrap().project, read(not, &[]).unwrap().project);
+    // What must be said is missing then, as it is in Compose.
+    for (text, message) in [
+        ("services: {a: {image: ''}}", "`` is not an image reference"),
+        ("services: {a: {image: a, secrets: [s]}}\nsecrets: {s: {file: ''}}", "has no content"),
+        ("services: {a: {image: a, volumes: [{type: bind, source: '', target: /b}]}}", "has no source"),
+        ("services: {a: {image: a, tty: ''}}", "`` is not true or false"),
+        ("services: {a: {image: a, dns_search: ['']}}", "is empty"),
+    ] {
+        let findings = read(text, &[]).expect_err(text);
+        assert!(findings[0].message.starts_with(message), "{text}: {findings:?}");
+    }
+}
+
+#[test]
+fn numbers_labels_and_signals_are_taken_as_compose_takes_them() {
+    let text = "services:\n  a:\n    image: a\n    cpu_shares: 1e3\n    pids_limit: 5.0\n    stop_signal: sigterm\n    \
+                labels: ['d = e', 'f']\n    ports: ['80:80/']\n";
+    let service = read(text, &[]).unwrap().project.services.remove("a").unwrap();
+    assert_eq!((service.resources.cpu_shares, service.pids_limit), (Some(1000), Some(5)));
+    assert_eq!(service.stop_signal.as_deref(), Some("sigterm"));
+    assert_eq!(service.labels, [("d ", " e"), ("f", "")].map(|(key, value)| (key.into(), value.into())).into());
+    assert_eq!(service.ports[0].protocol, "tcp");
+    for (key, message) in [
+        ("pids_limit: 5.5", "the number 5.5 is not an integer"),
+        ("environment: ['D = e']", "`D ` has a space before its `=`"),
+        ("volumes: ['C:\\data:/data']", "`C:\\data:/data` begins with a path of Windows"),
+    ] {
+        let findings = read(&format!("services:\n  a:\n    image: a\n    {key}\n"), &[]).expect_err(key);
+        assert!(findings[0].message.starts_with(message), "{key}: {findings:?}");
+    }
+}
+
+#[test]
 fn an_unquoted_no_that_kubectl_made_a_boolean_is_the_policy_no() {
     let value = json!({"services": {"a": {"image": "a", "restart": false}}});
     let loaded = load(Source::Value(&value), &BTreeMap::new(), &[], "spec.compose").unwrap();
@@ -214,7 +259,7 @@ services:
     extra_hosts: [a, 'b=c', '=1.1.1.1']
     healthcheck: {test: [curl], interval: 5, timeout: 10us, retries: -1}
     restart: sometimes
-    stop_signal: term
+    stop_signal: the end
     stop_grace_period: soon
     shm_size: big
     ulimits: {nofile: {soft: 5}, NPROC: 1, core: {soft: 10, hard: 5}}

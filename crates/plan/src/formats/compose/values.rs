@@ -47,6 +47,15 @@ pub(super) fn number(number: &Number) -> String {
     }
 }
 
+/// A number without a fraction, `1e3` and `5.0` included. Compose cuts a fraction off, which nobody means.
+pub(super) fn whole(number: &Number) -> Option<i64> {
+    // Up to here a float counts every integer.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let float = || number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= EXACT);
+    #[allow(clippy::cast_possible_truncation)] // bounded above
+    number.as_i64().or_else(|| float().map(|float| float as i64))
+}
+
 /// Splits a command as Compose does: quotes and backslashes, no variables, no shell.
 ///
 /// Compose cuts the command off at an unquoted `;`, `&`, `|`, `<` or `>`; here that is an error, since nothing is dropped silently.
@@ -194,10 +203,11 @@ pub(super) fn mac(text: &str) -> Result<(), String> {
     Err(format!("`{}` is not a MAC address; write for example 02:42:ac:11:00:02", shorten(text)))
 }
 
-/// A stop signal: a name or a number.
+/// A stop signal: a name in letters of either case, or a number.
 pub(super) fn signal(text: &str) -> Result<(), String> {
     let number = text.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number));
-    let name = text.strip_prefix("SIG").unwrap_or(text);
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     if number
         || (name.len() >= 2 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "+-".contains(c)))
     {

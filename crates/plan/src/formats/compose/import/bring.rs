@@ -90,12 +90,13 @@ impl Collector<'_, '_> {
     /// One of the top-level secrets or configs. A secret from a variable becomes one from a file: variables are not secret.
     fn object(&mut self, object: &mut Value, at: &str, kind: Kind) {
         let Some(object) = object.as_object_mut() else { return };
-        if let Some(written) = object.get("file").and_then(Value::as_str).map(str::to_owned)
+        let text = |key: &str| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+        let (file, variable) = (text("file"), text("environment"));
+        if let Some(written) = file
             && let Some(path) = self.required(&written, at, kind)
         {
             object.insert("file".into(), path.into());
         }
-        let variable = object.get("environment").and_then(Value::as_str).map(str::to_owned);
         if let Some(variable) = variable.filter(|_| kind == Kind::Secret) {
             if let Some(value) = self.resolver.environment().get(&variable) {
                 let path = format!("environment/{variable}");
