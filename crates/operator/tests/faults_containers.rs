@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use faults_world::{Api, INSTALLATION, Kept, Operator, Shown, Want, valid};
 use futures::StreamExt;
 use serde_json::{Value, json};
-use slipway_api::ContainerServiceStatus;
-use slipway_fakes::docker::{Behaviour, FakeDocker, Image, Registry, Version};
+use slipway_api::{ContainerServiceStatus, labels};
+use slipway_fakes::docker::{Behaviour, FakeDocker, Image, Registry, Seen, Version};
 use slipway_fakes::faults::{Effect, Fault, Moment, Trouble};
 use tokio::time::timeout;
 
@@ -295,6 +295,41 @@ impl Scenario {
         self.check(docker, api, &operator, &kept, clean).await
     }
 
+    /// The operator is killed before a call, and finds a spec that is refused when it is back: what ran runs again. Then the spec is
+    /// what it was before.
+    async fn refused(&self, point: &Point, mended: &Want) -> Result<(), String> {
+        let docker = self.before.fork().await.map_err(|error| error.to_string())?;
+        let (before, kept) = (Shown::on(&docker), Kept::on(&docker));
+        let api = Api::new(self.status.clone(), None);
+        docker.inject(Fault::before(&point.call, Effect::Hang).nth(point.nth));
+        let operator = Operator::start(&docker).await;
+        tokio::select! {
+            biased;
+            () = docker.faults().struck() => {}
+            ended = operator.converge(&docker, &api, &self.want) => return Err(format!("the point was not reached: {ended:?}")),
+        }
+        drop(operator);
+        docker.faults().clear();
+        let operator = Operator::start(&docker).await;
+        operator.converge(&docker, &api, &Want::Refused).await?;
+        for service in ["db", "web", "side"] {
+            let runs = |seen: &Seen| {
+                let label = |name: &str| seen.labels.get(name).map(String::as_str);
+                label(labels::INSTALLATION) == Some(INSTALLATION)
+                    && label(labels::SERVICE) == Some(service)
+                    && seen.status == "running"
+            };
+            let running = docker.containers().iter().filter(|seen| runs(seen)).count();
+            if running != 1 {
+                return Err(format!("{running} of {service} run: {:#?}", Shown::on(&docker)));
+            }
+        }
+        operator.converge(&docker, &api, mended).await?;
+        kept.check(&docker)?;
+        let shown = Shown::on(&docker);
+        if shown == before { Ok(()) } else { Err(format!("it ended with {shown:#?}\nand not with {before:#?}")) }
+    }
+
     /// Looks and pulls come side by side, so their number differs from run to run, and what they tell may fold into fewer status
     /// writes; all others must come again.
     fn unreached(case: &Case, ended: Result<(), String>) -> Result<(), String> {
@@ -486,6 +521,22 @@ async fn a_changed_network_survives_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_way_back_to_an_old_network_survives_everything() {
     product(Scenario::of_running("network back", want_moved("web:bad", "one", 2)).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_change_of_networks_took_down_runs_again_though_the_spec_is_refused_then() {
+    let scenario = &Scenario::of_running("network", want_moved("web:1", "one", 2)).await;
+    let mended = &want("web:1", "one", 3);
+    let clean = scenario.clean().await;
+    let points = clean.points.iter().filter(|it| it.changes && it.call != "status-write");
+    let outcomes = futures::stream::iter(points)
+        .map(|point| async move { (point, timeout(PATIENCE_ALONE, scenario.refused(point, mended)).await) })
+        .buffer_unordered(AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
+    assert!(outcomes.len() > 10, "only {} points", outcomes.len());
+    let wrong: Vec<_> = outcomes.iter().filter(|(_, outcome)| !matches!(outcome, Ok(Ok(())))).collect();
+    assert!(wrong.is_empty(), "{} of {} points: {wrong:#?}", wrong.len(), outcomes.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

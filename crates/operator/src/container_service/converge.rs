@@ -141,16 +141,15 @@ pub async fn hold(
     if !plan::has_something(&hosts.nodes) {
         return None;
     }
-    if drift != Drift::Heal {
-        let told = "Until it is mended, what is there stays as it is".to_owned();
-        return Some((Held { told, next: Next::Person }, Vec::new()));
-    }
-    let plan = plan::plan_hold(&hosts.nodes, status, Timestamp::now());
+    let plan = plan::plan_hold(&hosts.nodes, drift, status, Timestamp::now());
     let definition = Definition::default();
     let acted = act(owner, &definition, &plan.hosts, &hosts.targets, locks).await;
     let mut outcome = Outcome { errors: unseen, ..Outcome::default() };
     outcome.add(acted, &definition);
-    let mut told = "Until it is mended, what ran is kept running and nothing else is changed".to_owned();
+    let mut told = match drift {
+        Drift::Heal => "Until it is mended, what ran is kept running and nothing else is changed".to_owned(),
+        _ => "Until it is mended, what is there stays as it is".to_owned(),
+    };
     if let Some(error) = outcome.errors.first() {
         told = format!("{told}; but on {}: {}", error.host, error.message);
     }

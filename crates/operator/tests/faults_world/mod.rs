@@ -7,18 +7,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use slipway_api::container_service::VolumeDeletion;
+use slipway_api::container_service::{Drift, VolumeDeletion};
 use slipway_api::{ContainerService, ContainerServiceSpec, ContainerServiceStatus, labels};
 use slipway_drivers::docker::{Address, Connect, Engine, Factory};
 use slipway_fakes::docker::{FakeDocker, Foreign};
 use slipway_fakes::faults::Moment;
 use slipway_operator::Error;
 use slipway_operator::container_service::act::Target;
-use slipway_operator::container_service::converge::{Hosts, Ledger, Outcome, Tools, carry_out, observe, remove};
+use slipway_operator::container_service::converge::{Hosts, Ledger, Outcome, Tools, carry_out, hold, observe, remove};
 use slipway_operator::container_service::pulls::Pulls;
 use slipway_operator::container_service::read::Inputs;
 use slipway_operator::container_service::validated;
-use slipway_operator::reconcile::Locks;
+use slipway_operator::reconcile::{self, Locks};
 use slipway_plan::container_service::definition::{Contents, HashKey, NeedKind};
 use slipway_plan::container_service::observed::Owner;
 use slipway_plan::container_service::plan::{self, NodeView, Nodes, Plan};
@@ -65,6 +65,8 @@ pub fn valid(spec: Value, token: &str) -> Valid {
 pub enum Want {
     /// This service, at this generation.
     Up(Arc<Valid>, i64),
+    /// Nobody knows, since the spec is refused.
+    Refused,
     /// Nothing.
     Gone,
 }
@@ -184,8 +186,22 @@ impl Operator {
     async fn pass(&self, docker: &FakeDocker, api: &Api, want: &Want) -> (Next, String) {
         match want {
             Want::Up(valid, generation) => self.reconcile(docker, api, valid, *generation).await,
+            Want::Refused => self.hold(docker, api).await,
             Want::Gone => self.delete().await,
         }
+    }
+
+    async fn hold(&self, docker: &FakeDocker, api: &Api) -> (Next, String) {
+        let held = hold(self.hosts(), &owner(), Drift::Heal, &api.status(), &self.tools.locks).await;
+        let Some((held, taken)) = held else { return (Next::Settled, "it has nothing".into()) };
+        let next = match held.next {
+            reconcile::Next::Again => Next::Again,
+            // The operator's clock stands, as seen from the engine's.
+            reconcile::Next::At(time) => Next::At(docker.now() + time.duration_since(Timestamp::now())),
+            reconcile::Next::Retry => Next::Retry,
+            reconcile::Next::Settled | reconcile::Next::Person => Next::Settled,
+        };
+        (next, format!("{} {taken:?}", held.told))
     }
 
     fn hosts(&self) -> Hosts {

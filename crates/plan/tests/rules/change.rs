@@ -338,17 +338,8 @@ fn a_changed_network_is_made_anew_with_its_containers_in_order() {
 fn on_a_network_that_web_does_not_like() -> World {
     let mut world = settled([service("db", "1").checked(), service("web", "1").after("db", Healthy)], &["a", "b"]);
     world.behaviours.insert("web:1 on 2".into(), Behaviour::Ends(300, 3));
-    move_to(&mut world, "2");
+    world.move_to("2");
     world
-}
-
-/// Another network. What a container's revision is made of has the networks' definitions in it.
-fn move_to(world: &mut World, hash: &str) {
-    world.valid.definition.networks.get_mut(NETWORK).unwrap().hash = hash.into();
-    for (key, container) in &mut world.valid.definition.containers {
-        container.definition_hash = format!("{}:1 on {hash}", key.service);
-    }
-    world.generation += 1;
 }
 
 /// Names with what is to be the same of each.
@@ -380,7 +371,7 @@ fn a_changed_network_on_which_a_service_fails_goes_back_with_all_that_was_on_it(
     world.settle();
     assert_eq!(world.log, Vec::<String>::new(), "it is not tried again");
 
-    move_to(&mut world, "3");
+    world.move_to("3");
     world.settle();
     assert!(world.ready(), "another network is another try: {:?}", world.status);
 }
@@ -433,7 +424,7 @@ fn a_network_that_changes_again_on_the_way_still_goes_back_to_the_one_that_was_g
     world.pass();
     assert_eq!(world.engines["a"].networks[NETWORK].hash.as_deref(), Some("2"), "it is under way: {:?}", world.log);
     world.behaviours.insert("web:1 on 3".into(), Behaviour::Ends(300, 3));
-    move_to(&mut world, "3");
+    world.move_to("3");
     world.settle();
     assert_eq!(shown(&mut world, "a"), before, "{:#?}", world.log);
 }

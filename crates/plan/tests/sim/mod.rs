@@ -15,7 +15,7 @@ use slipway_plan::container_service::definition::{
 };
 use slipway_plan::container_service::observed::{self, Health, HealthStatus, Host, Image, Other, Owner, State};
 use slipway_plan::container_service::plan::{
-    Fault, HostPlan, ImageView, NodeView, Nodes, Plan, Step, blocks, images_to_resolve, plan, plan_deletion,
+    Fault, HostPlan, ImageView, NodeView, Nodes, Plan, Step, blocks, images_to_resolve, plan, plan_deletion, plan_hold,
 };
 use slipway_plan::container_service::status::{StepError, must_record, status};
 use slipway_plan::container_service::validate::{Deletion, Images, Placement, Update, Valid};
@@ -535,6 +535,15 @@ impl World {
         }
     }
 
+    /// The same on another network. What a container's revision is made of has the networks' definitions in it.
+    pub fn move_to(&mut self, hash: &str) {
+        self.valid.definition.networks.get_mut(NETWORK).unwrap().hash = hash.into();
+        for (key, container) in &mut self.valid.definition.containers {
+            container.definition_hash = format!("{}:1 on {hash}", key.service);
+        }
+        self.generation += 1;
+    }
+
     pub fn pass_time(&mut self, span: Duration) {
         self.now += SignedDuration::try_from(span).unwrap();
         let now = self.now;
@@ -696,6 +705,22 @@ impl World {
                 _ => false,
             }
         })
+    }
+
+    /// What is done while the spec is refused, until nothing is left to be done.
+    pub fn hold(&mut self, drift: Drift) {
+        for _ in 0..100 {
+            let plan = plan_hold(&self.nodes(), drift, &self.status, self.now);
+            if plan.is_empty() && plan.until().is_none() {
+                return;
+            }
+            for (host, todo) in &plan.hosts {
+                // One that is killed is started again.
+                let _ = self.act(host, todo);
+            }
+            self.pass_time(Duration::from_millis(500));
+        }
+        panic!("there is no end to it:\n{}", self.log.join("\n"));
     }
 
     pub fn delete(&mut self, volumes: VolumeDeletion) {

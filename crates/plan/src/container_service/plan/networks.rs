@@ -167,57 +167,68 @@ impl Scene<'_> {
 
     /// The networks that these wait for.
     fn parted_networks(&self) -> BTreeSet<&str> {
-        let kept = &self.host.kept_networks;
-        let waits = |(name, id): (&String, &String)| kept.get(name).is_some_and(|it| it.id == *id);
-        let of = move |container: &Container| {
-            let names = kept.keys().filter(|name| container.network_ids.get_key_value(*name).is_some_and(waits));
-            names.map(String::as_str).collect::<Vec<_>>()
-        };
-        self.parted().flat_map(|(_, container)| of(container)).collect()
+        awaited_networks(self.host, self.parted().map(|(_, container)| container))
     }
 
     /// Takes down the stale networks and all that is on them; the next pass makes them anew. It is tried first whether they can be
-    /// made: a step that fails blocks all that builds on it.
+    /// made: a step that fails blocks all that builds on it. Returns the stage after that.
     pub fn take_networks_down(&self, stages: &mut Stages) -> usize {
-        let on = |c: &&Container| {
-            c.networks.iter().any(|n| self.stale_networks.contains(n.as_str()))
-                || self.slots.get(&c.key).is_some_and(|s| self.stale_network(s).is_some())
-        };
-        let on = self.host.containers.iter().filter(on).filter(|c| !can_come_back(c, self.host));
-        let kept: BTreeSet<&str> = self.worth_keeping().map(|container| container.id.as_str()).collect();
-        let (kept, going): (Vec<_>, Vec<_>) = on.partition(|container| kept.contains(container.id.as_str()));
-        for name in &self.stale_networks {
-            stages.chain(
-                0,
-                [Step::TryNetwork { name: (*name).into() }].into_iter().chain(self.keep_network(name, &kept)),
-            );
-        }
-        let tried = stages.0.len();
-        let aside = |c: &Container| self.slots.get(&c.key).map_or_else(|| c.name.clone(), Slot::old_name);
-        let renames: Vec<_> =
-            kept.iter().filter(|c| c.name != aside(c)).map(|c| rename(c, &c.name, &aside(c))).collect();
-        let mut at = tried + usize::from(!renames.is_empty());
-        for step in renames {
-            stages.put(tried, step);
-        }
+        let (kept, going) = self.on_stale_networks();
+        self.try_networks(&kept, stages);
+        self.rename_aside(&kept, stages);
         let up = kept.iter().chain(&going).copied().filter(|container| is_up(container)).collect();
         for level in removal::dependents_first(up) {
+            let at = stages.0.len();
             for container in level {
                 let is_kept = kept.iter().any(|other| other.id == container.id);
-                let name = if is_kept { aside(container) } else { container.name.clone() };
+                let name = if is_kept { self.name_aside(container) } else { container.name.clone() };
                 stages.put(at, stop(container, &name));
             }
-            at += 1;
         }
+        let at = stages.0.len();
         for container in going.iter().filter(|container| container.state != State::Removing) {
             stages.put(at, Step::RemoveContainer { id: container.id.clone(), name: container.name.clone() });
         }
-        at += usize::from(!going.is_empty());
+        let at = stages.0.len();
         for name in &self.stale_networks {
             let id = self.host.networks.get(*name).map(|n| n.id.clone()).unwrap_or_default();
             stages.put(at, Step::RemoveNetwork { name: (*name).into(), id });
         }
-        at + 1
+        stages.0.len()
+    }
+
+    /// What is on the stale networks: what is kept to go back to, and what goes.
+    fn on_stale_networks(&self) -> (Vec<&Container>, Vec<&Container>) {
+        let on = |c: &&Container| {
+            c.networks.iter().any(|n| self.stale_networks.contains(n.as_str()))
+                || self.slots.get(&c.key).is_some_and(|s| self.stale_network(s).is_some())
+        };
+        let kept: BTreeSet<&str> = self.worth_keeping().map(|container| container.id.as_str()).collect();
+        let on = self.host.containers.iter().filter(on).filter(|c| !can_come_back(c, self.host));
+        on.partition(|container| kept.contains(container.id.as_str()))
+    }
+
+    /// Tries whether the networks can be made as they are wanted now, then records them as they are.
+    fn try_networks(&self, kept: &[&Container], stages: &mut Stages) {
+        for name in &self.stale_networks {
+            let tried = Step::TryNetwork { name: (*name).into() };
+            stages.chain(0, [tried].into_iter().chain(self.keep_network(name, kept)));
+        }
+    }
+
+    /// Names what is kept as what was put aside.
+    fn rename_aside(&self, kept: &[&Container], stages: &mut Stages) {
+        let at = stages.0.len();
+        for container in kept {
+            let name = self.name_aside(container);
+            if container.name != name {
+                stages.put(at, rename(container, &container.name, &name));
+            }
+        }
+    }
+
+    fn name_aside(&self, container: &Container) -> String {
+        self.slots.get(&container.key).map_or_else(|| container.name.clone(), Slot::old_name)
     }
 
     /// What can be gone back to on the stale networks: as in any change what ran before, even if it is down just now, as its engine
@@ -251,30 +262,12 @@ impl Scene<'_> {
         is_needed.then(|| Step::KeepNetwork { name: name.to_owned(), id: there.id.clone(), containers })
     }
 
-    /// Makes the old networks again in the place of the new ones, and all that is on them goes. Only when that is done the containers
-    /// that were put aside are bound to them and started: nothing may be bound to a new one that could not be removed.
+    /// Goes back to what was put aside with its networks.
     pub fn bring_networks_back(&self, stages: &mut Stages) {
-        let networks = self.parted_networks();
-        let kept: Vec<_> = self.parted().collect();
-        let is_kept = |container: &Container| kept.iter().any(|(_, other)| other.id == container.id);
-        let record = |name: &str| self.host.kept_networks.get(name).map(|kept| &kept.hash);
-        let is_new = |name: &&str| self.host.networks.get(*name).is_none_or(|it| record(name) != Some(&it.hash));
-        // What is bound to one that has come back already is of the old ones.
-        let new: BTreeSet<&str> = networks.iter().copied().filter(is_new).collect();
-        let on = |c: &&Container| {
-            c.networks.iter().any(|n| new.contains(n.as_str()))
-                || self.slots.get(&c.key).is_some_and(|slot| is_on(slot, &new))
-        };
-        let going: Vec<_> = self.host.containers.iter().filter(on).filter(|c| !is_kept(c)).collect();
-        let at = removal::containers(&going, stages, 0);
-        for name in &new {
-            let there = self.host.networks.get(*name);
-            let going = there.map(|there| Step::RemoveNetwork { name: (*name).into(), id: there.id.clone() });
-            stages.chain(at, going.into_iter().chain([Step::RestoreNetwork { name: (*name).into() }]));
-        }
-        if new.is_empty() {
-            bring_containers_back(&networks, &kept, stages);
-        }
+        let kept: Vec<_> = self.parted().map(|(slot, container)| (slot.want.name.as_str(), container)).collect();
+        let of_a_slot =
+            |c: &Container, new: &BTreeSet<&str>| self.slots.get(&c.key).is_some_and(|slot| is_on(slot, new));
+        bring_back(self.host, &kept, of_a_slot, stages);
     }
 
     /// Records of networks that nothing waits for any more. `stays`: the containers that stay.
@@ -292,20 +285,62 @@ fn is_on(slot: &Slot<'_>, networks: &BTreeSet<&str>) -> bool {
     slot.want.networks.iter().any(|(name, _)| networks.contains(name.as_str()))
 }
 
-/// Gives containers that were put aside their networks and names again, and starts them, those that others depend on first.
-fn bring_containers_back(networks: &BTreeSet<&str>, kept: &[(&Slot<'_>, &Container)], stages: &mut Stages) {
-    for (slot, container) in kept {
+/// A container that was put aside with its networks, and the name that it is to have then.
+pub(super) type Kept<'k> = (&'k str, &'k Container);
+
+/// The networks that containers which were put aside wait for.
+fn awaited_networks<'h>(host: &'h Host, aside: impl Iterator<Item = &'h Container>) -> BTreeSet<&'h str> {
+    let kept = &host.kept_networks;
+    let waits = |(name, id): (&String, &String)| kept.get(name).is_some_and(|it| it.id == *id);
+    let of = move |container: &Container| {
+        let names = kept.keys().filter(|name| container.network_ids.get_key_value(*name).is_some_and(waits));
+        names.map(String::as_str).collect::<Vec<_>>()
+    };
+    aside.flat_map(of).collect()
+}
+
+/// Makes the old networks again in the place of the new ones, and all that is on these goes, with what else `goes` says of them; it
+/// returns what that is. Only when that is done the containers that were put aside are bound to the old ones and started: nothing may
+/// be bound to a new one that could not be removed.
+pub(super) fn bring_back<'h>(
+    host: &'h Host,
+    kept: &[Kept<'h>],
+    goes: impl Fn(&Container, &BTreeSet<&str>) -> bool,
+    stages: &mut Stages,
+) -> Vec<&'h Container> {
+    let networks = awaited_networks(host, kept.iter().map(|(_, container)| *container));
+    let is_kept = |container: &Container| kept.iter().any(|(_, other)| other.id == container.id);
+    let record = |name: &str| host.kept_networks.get(name).map(|kept| &kept.hash);
+    let is_new = |name: &&str| host.networks.get(*name).is_none_or(|it| record(name) != Some(&it.hash));
+    // What is bound to one that has come back already is of the old ones.
+    let new: BTreeSet<&str> = networks.iter().copied().filter(is_new).collect();
+    let on = |c: &&Container| c.networks.iter().any(|n| new.contains(n.as_str())) || goes(c, &new);
+    let going: Vec<_> = host.containers.iter().filter(on).filter(|c| !is_kept(c)).collect();
+    let at = removal::containers(&going, stages, 0);
+    for name in &new {
+        let there = host.networks.get(*name);
+        let going = there.map(|there| Step::RemoveNetwork { name: (*name).into(), id: there.id.clone() });
+        stages.chain(at, going.into_iter().chain([Step::RestoreNetwork { name: (*name).into() }]));
+    }
+    if new.is_empty() {
+        bring_containers_back(&networks, kept, stages);
+    }
+    going
+}
+
+/// Gives containers that were put aside their networks again and their names, and starts them, those that others depend on first.
+fn bring_containers_back(networks: &BTreeSet<&str>, kept: &[Kept<'_>], stages: &mut Stages) {
+    for (name, container) in kept {
         let bound = networks.iter().filter(|name| container.network_ids.contains_key(**name));
-        let rebind = |name: &&str| Step::RebindContainer {
+        let rebind = |network: &&str| Step::RebindContainer {
             id: container.id.clone(),
             name: container.name.clone(),
-            network: (*name).to_owned(),
+            network: (*network).to_owned(),
         };
-        let named = rename(container, &container.name, &slot.want.name);
-        stages.chain(0, bound.map(rebind).chain([named]));
+        let named = (container.name != *name).then(|| rename(container, &container.name, name));
+        stages.chain(0, bound.map(rebind).chain(named));
     }
-    let names: BTreeMap<&str, &str> =
-        kept.iter().map(|(slot, container)| (container.id.as_str(), slot.want.name.as_str())).collect();
+    let names: BTreeMap<&str, &str> = kept.iter().map(|(name, container)| (container.id.as_str(), *name)).collect();
     let levels = removal::dependents_first(kept.iter().map(|(_, container)| *container).collect());
     for (at, level) in (stages.0.len()..).zip(levels.into_iter().rev()) {
         for name in level.into_iter().filter_map(|container| names.get(container.id.as_str())) {

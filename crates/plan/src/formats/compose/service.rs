@@ -160,7 +160,8 @@ fn rights(service: &mut Service, fields: &Fields<'_>) {
     service.sysctls = fields.strings("sysctls");
     service.ulimits = fields.get("ulimits").map(|at| ulimits(&at)).unwrap_or_default();
     service.pid = fields.get_unless_empty("pid").and_then(|at| namespace(&at, &["host"]));
-    service.ipc = fields.get_unless_empty("ipc").and_then(|at| namespace(&at, &["host", "none", "private", "shareable"]));
+    service.ipc =
+        fields.get_unless_empty("ipc").and_then(|at| namespace(&at, &["host", "none", "private", "shareable"]));
 }
 
 fn storage(service: &mut Service, fields: &Fields<'_>) {

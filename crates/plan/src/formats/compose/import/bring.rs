@@ -90,7 +90,8 @@ impl Collector<'_, '_> {
     /// One of the top-level secrets or configs. A secret from a variable becomes one from a file: variables are not secret.
     fn object(&mut self, object: &mut Value, at: &str, kind: Kind) {
         let Some(object) = object.as_object_mut() else { return };
-        let text = |key: &str| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+        let text =
+            |key: &str| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
         let (file, variable) = (text("file"), text("environment"));
         if let Some(written) = file
             && let Some(path) = self.required(&written, at, kind)
