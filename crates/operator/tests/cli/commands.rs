@@ -326,6 +326,15 @@ fn is_well_formed(svg: &str) -> bool {
 }
 
 #[test]
+fn the_picture_in_the_documents_is_that_of_the_sample() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let ran = slipway(&root, &["graph", "-f", "manifests/samples/lab"], "");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let shown = std::fs::read_to_string(root.join("docs/images/lab.svg")).unwrap_or_default();
+    assert!(ran.out == shown, "run `slipway graph -f manifests/samples/lab > docs/images/lab.svg` and look at the picture");
+}
+
+#[test]
 fn the_picture_holds_all_of_a_small_site() {
     let svg = graph(changed(&[]).path());
     assert!(is_well_formed(&svg), "{svg}");

@@ -126,9 +126,9 @@ fn a_change_of_networks_that_is_broken_off_is_undone_unless_it_has_taken_over() 
                 let after = serving(&world);
                 assert!(after == before || after.is_disjoint(&before), "half of it: {:#?}", world.log);
                 if after == before {
-                    undone += 1
+                    undone += 1;
                 } else {
-                    taken_over += 1
+                    taken_over += 1;
                 }
 
                 world.settle();
