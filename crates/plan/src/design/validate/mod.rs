@@ -1,6 +1,7 @@
 //! The rules at work. Each looks at one part and reports all that it finds.
 
 pub(super) mod boot_actions;
+mod circles;
 pub(super) mod links;
 mod networks;
 pub(super) mod node;

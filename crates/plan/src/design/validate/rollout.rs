@@ -1,9 +1,11 @@
 //! Rollout groups: names, circles, budgets, and whether each can be done.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use slipway_api::design::Rollout;
 
+use super::circles::circles;
 use super::{Spot, boot_actions};
 use crate::design::rules::Check;
 use crate::design::site::Site;
@@ -11,6 +13,9 @@ use crate::design::source::join;
 use crate::finding::Finding;
 use crate::formats::compose::meant;
 use crate::rollout::{Round, budget};
+
+/// Groups of a circle that are named.
+const SHOWN: usize = 10;
 
 /// What can be said without Nodes.
 pub(super) fn check_groups(site: &Site, findings: &mut Vec<Finding>) {
@@ -38,10 +43,13 @@ pub(super) fn check_groups(site: &Site, findings: &mut Vec<Finding>) {
             findings.push(spot.find(Check::GroupUndefined, &format!("groups[{index}].after[{number}]"), message));
         }
     }
-    for index in circles(rollout, &numbers) {
-        let message =
-            format!("group {} waits for itself, through the groups that it waits for", rollout.groups[index].name);
-        findings.push(spot.find(Check::GroupCycle, &format!("groups[{index}].after"), message));
+    for circle in circles(&awaited(rollout, &numbers)) {
+        let name = |index: &usize| rollout.groups[*index].name.as_str();
+        let names: Vec<&str> = circle.iter().take(SHOWN).map(name).collect();
+        let more = if circle.len() > SHOWN { " → …" } else { "" };
+        let (first, way) = (circle[0], names.join(" → "));
+        let message = format!("groups wait for each other in a circle: {way}{more} → {}", name(&first));
+        findings.push(spot.find(Check::GroupCycle, &format!("groups[{first}].after"), message));
     }
 }
 
@@ -49,12 +57,26 @@ fn budgets(rollout: &Rollout, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     let mut check = |field: String, written: Option<&_>, least: usize| {
         // Of 100 Nodes, as whether it can be read and lets anything happen does not depend on their number.
         let Some(written) = written else { return };
-        let message = match budget(written, 100, Round::Up) {
+        let what = match budget(written, 100, Round::Up) {
             None => "is neither a number nor a percentage up to 100%",
             Some(number) if number < least => "lets nothing happen",
             Some(_) => return,
         };
-        findings.push(spot.find(Check::BudgetInvalid, &field, message));
+        let (shown, hint) = match written {
+            IntOrString::Int(number) => (number.to_string(), None),
+            IntOrString::String(text) => {
+                let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                (
+                    format!("{text:.100}"),
+                    is_number.then(|| format!("write {text:.100}, without quotes, or {text:.100}%")),
+                )
+            }
+        };
+        let finding = spot.find(Check::BudgetInvalid, &field, format!("`{shown}` {what}"));
+        findings.push(match hint {
+            Some(hint) => finding.hint(hint),
+            None => finding,
+        });
     };
     check("maxUnavailable".into(), rollout.max_unavailable.as_ref(), 1);
     for (index, group) in rollout.groups.iter().enumerate() {
@@ -64,26 +86,10 @@ fn budgets(rollout: &Rollout, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Groups that lie on a circle: those that are left once every group that waits for none of the rest is taken away, from
-/// both ends.
-fn circles(rollout: &Rollout, numbers: &HashMap<&str, usize>) -> Vec<usize> {
-    let count = rollout.groups.len();
-    let mut edges: HashSet<(usize, usize)> = HashSet::new();
-    for (index, group) in rollout.groups.iter().enumerate() {
-        edges.extend(group.after.iter().filter_map(|name| Some((index, *numbers.get(name.as_str())?))));
-    }
-    let mut left: Vec<usize> = (0..count).collect();
-    loop {
-        let waiting: HashSet<usize> = edges.iter().map(|(from, _)| *from).collect();
-        let awaited: HashSet<usize> = edges.iter().map(|(_, to)| *to).collect();
-        let before = left.len();
-        left.retain(|index| waiting.contains(index) && awaited.contains(index));
-        if left.len() == before {
-            return left;
-        }
-        let kept: HashSet<usize> = left.iter().copied().collect();
-        edges.retain(|(from, to)| kept.contains(from) && kept.contains(to));
-    }
+/// The groups that each group waits for.
+fn awaited(rollout: &Rollout, numbers: &HashMap<&str, usize>) -> Vec<Vec<usize>> {
+    let of = |after: &Vec<String>| after.iter().filter_map(|name| numbers.get(name.as_str()).copied()).collect();
+    rollout.groups.iter().map(|group| of(&group.after)).collect()
 }
 
 /// What depends on how many Nodes each group has.
