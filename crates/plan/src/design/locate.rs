@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::model::{Origin, Text};
 use super::rules::Check;
 use super::site::Site;
-use super::source::{NodeSource, join};
+use super::source::{NodeSource, SIZE, join};
 use crate::finding::{Finding, Severity};
 
 /// A finding about an effective value, before it is known where that was written. The path names parts instead of
@@ -49,23 +49,28 @@ impl Raw {
             return false;
         }
         let fields: &[&str] = match self.check {
-            Check::RootMissing
-            | Check::DiskUse
-            | Check::SizeMissing
-            | Check::SizeImpossible
-            | Check::VolumeGroupWithoutDisk
-            | Check::VolumeGroupUndefined => &["storage"],
-            Check::PortCount | Check::LinkMissing | Check::AddressUnused => &["interfaces"],
+            Check::RootMissing | Check::DiskUse | Check::VolumeGroupWithoutDisk | Check::VolumeGroupUndefined => {
+                &["storage"]
+            }
+            Check::SizeMissing | Check::SizeImpossible => &["storage", SIZE],
+            Check::PortCount | Check::LinkMissing | Check::LinkMissingHarmless | Check::AddressUnused => {
+                &["interfaces"]
+            }
             Check::GatewayUnreachable => &["interfaces", "addressing", "primaryNetwork"],
             Check::IpmiIncomplete | Check::LibvirtUri => &["outOfBand"],
             Check::IpmiAddress | Check::RedfishIncomplete => &["outOfBand", "addressing"],
             Check::LibvirtBootMac => &["bootMac"],
             Check::HugepagesIncomplete => &["platform"],
             Check::HardwareProfileMissing => &["hardwareProfile"],
-            Check::RemovesNothing => return self.path.first().is_some_and(|field| unread.contains(field.as_str())),
+            Check::RemovesNothing => return self.field().is_some_and(|field| unread.contains(field)),
             _ => &[],
         };
         fields.iter().any(|field| unread.contains(field))
+    }
+
+    /// The field of the host that it is about.
+    pub(super) fn field(&self) -> Option<&str> {
+        self.path.first().map(String::as_str)
     }
 
     /// The host profile that it is about.

@@ -59,6 +59,9 @@ pub struct NodeSource {
     pub broken: Broken,
 }
 
+/// Stands for the size of a partition or logical volume among the fields of a host.
+pub(super) const SIZE: &str = "storage.size";
+
 /// What could not be read of an object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Broken {
@@ -107,14 +110,16 @@ impl Broken {
         self.findings.iter().map(|finding| finding.path.as_str()).chain(self.meant.iter().map(String::as_str))
     }
 
-    /// The fields right below a field path that could not be read, or not all of what is in them.
+    /// The fields right below a field path that could not be read, or not all of what is in them. A size of a volume is [`SIZE`]:
+    /// of the rest of the storage nothing is missing with it.
     pub(super) fn fields_of(&self, path: &str) -> BTreeSet<&str> {
         if self.findings.is_empty() {
             return BTreeSet::new();
         }
         let path = format!("{}.", self.written(path.to_owned()));
         let below = self.unread().filter_map(|unread| unread.strip_prefix(&path));
-        below.filter_map(|rest| rest.split(['.', '[']).next()).collect()
+        let is_size = |rest: &str| rest.starts_with("storage.") && rest.ends_with(".size");
+        below.filter_map(|rest| if is_size(rest) { Some(SIZE) } else { rest.split(['.', '[']).next() }).collect()
     }
 
     /// Whether a part was written and could not be read.

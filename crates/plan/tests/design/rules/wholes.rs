@@ -15,6 +15,32 @@ fn one_mistake_in_a_profile_is_told_once() {
     assert_eq!(found[0].path, "spec.hostProfiles[0].storage.disks[0].partitions[0].size");
 }
 
+/// What every Node overrides keeps nothing from being used; what one Node follows does.
+#[test]
+fn a_mistake_that_all_nodes_override_is_a_warning() {
+    const DESIGN: &str = "kind: Design\nmetadata: {name: lab}\nspec:\n  networks: [{name: a, cidr: 10.0.0.0/24}, {name: b, cidr: \
+                          10.0.1.0/24}]\n  networkLinks: [{name: l, trunking: {mode: 802.1q}, allowedNetworks: [a]}]\n  \
+                          hardwareProfiles: [{name: any}]\n  hostProfiles: [{name: base, hardwareProfile: any, interfaces: [{name: \
+                          e0, link: l, slaves: [e0], networks: [a, b]}]}]\n";
+    let node = |name: &str, more: &str| {
+        format!(
+            "---\nkind: Node\nmetadata: {{name: {name}}}\nspec: {{designRef: {{name: lab}}, hostProfile: base{more}}}\n"
+        )
+    };
+    let told = |nodes: [String; 2]| {
+        let site = Site::of(DESIGN.to_owned() + &nodes.concat());
+        let errors = site.findings.iter().filter(|finding| is_of(finding, Check::NetworkNotAllowed)).count();
+        let all = site.findings.iter().filter(|finding| finding.message.contains("does not allow")).count();
+        (errors, all)
+    };
+    let without = |name| node(name, ", interfaces: [{name: e0, networks: ['!b']}]");
+    assert_eq!(told([node("n1", ""), node("n2", "")]), (1, 1));
+    assert_eq!(told([without("n1"), without("n2")]), (0, 1), "a warning, as all Nodes take it away");
+    assert_eq!(told([without("n1"), node("n2", "")]), (1, 1), "one Node follows it");
+    let other = node("n2", ", interfaces: [{name: e1, link: l, slaves: [e1], networks: [a]}]");
+    assert_eq!(told([without("n1"), other]), (1, 1), "it overrides something else");
+}
+
 #[test]
 fn a_broken_part_hides_nothing_of_the_rest() {
     let site = Site::lab(&[
@@ -41,6 +67,18 @@ fn a_broken_part_hides_nothing_of_the_rest() {
     assert!(!missing, "what was left out is not missing too:\n{}", site.told());
     // The network that could not be read was left out, and is no undefined reference.
     assert!(!site.findings.iter().any(|f| is_of(f, Check::Undefined)), "{}", site.told());
+}
+
+/// The most usual slip, a size without quotes and unit, hides nothing of the storage but what depends on sizes.
+#[test]
+fn a_size_that_is_no_text_hides_no_disk() {
+    let site =
+        Site::lab(&[("root, size: 20g", "root, size: 20"), ("- {name: sdb, volumeGroup: vg0}", "- {name: sdb}")]);
+    for (check, at) in [(Check::InvalidField, "20, bootable"), (Check::DiskUse, "{name: sdb}")] {
+        let found = site.findings.iter().any(|f| is_of(f, check) && site.shown(f).starts_with(at));
+        assert!(found, "{check:?} at {at}:\n{}", site.told());
+    }
+    assert!(!site.findings.iter().any(|f| is_of(f, Check::SizeMissing)), "{}", site.told());
 }
 
 #[test]
