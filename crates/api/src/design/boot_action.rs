@@ -45,10 +45,10 @@ pub struct Asset {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub packages: Vec<Package>,
-    /// What is done to location before it is fetched; Template is the only step that means anything here.
+    /// What is done to location before it is fetched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
-    pub location_pipeline: Vec<PipelineStep>,
+    pub location_pipeline: Vec<LocationStep>,
     /// What is done to the content, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -79,6 +79,13 @@ pub struct Package {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub version: Option<String>,
+}
+
+/// A step of the pipeline of a location. Only a template makes another address of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum LocationStep {
+    Template,
 }
 
 /// A step of a pipeline.

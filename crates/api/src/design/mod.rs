@@ -17,7 +17,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use boot_action::{Asset, AssetType, BootAction, Package, PipelineStep};
+pub use boot_action::{Asset, AssetType, BootAction, LocationStep, Package, PipelineStep};
 pub use hardware::{BootMode, BootstrapProtocol, CpuSet, Device, HardwareProfile, Hugepages};
 pub use host::{
     Disk, Filesystem, HostProfile, Interface, KernelParam, LogicalVolume, Metadata, OutOfBand, OutOfBandCredentials,

@@ -225,3 +225,35 @@ fn the_version_must_be_named() {
         ran.out
     );
 }
+
+#[test]
+fn what_is_read_otherwise_is_shown_as_it_is_written() {
+    let text = "apiVersion: slipway.dev/v1alpha1\nkind: Design\nmetadata: {name: 123, namespace: 5, labels: {a: on, b: }}\n\
+                spec:\n  hostProfiles:\n    - {name: base, platform: {kernel: 5.10, kernelParams: [{name: x, value: 0x10}]}}\n\
+                ---\napiVersion: slipway.dev/v1alpha1\nkind: Node\nmetadata: {name: n, annotations: }\nspec: {}\n";
+    let ran = slipway(directory(&[("a.yaml", text)]).path(), &["check", "-f", "a.yaml"], "");
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    for line in [
+        "a.yaml:3:18: error: `123` where text is wanted (InvalidValue) [metadata.name]; write \"123\"",
+        "a.yaml:3:34: error: `5` where text is wanted (InvalidValue) [metadata.namespace]; write \"5\"",
+        "a.yaml:3:49: error: `on`, which is read as true, where text is wanted (InvalidValue) [metadata.labels.a]; write \"on\"",
+        "a.yaml:6:39: error: `5.10`, which is read as 5.1, where text is wanted (DD001) \
+         [spec.hostProfiles[0].platform.kernel]; write \"5.10\"",
+        "a.yaml:6:77: error: `0x10`, which is read as 16, where text is wanted (DD001) \
+         [spec.hostProfiles[0].platform.kernelParams[0].value]; write \"0x10\"",
+        "a.yaml:10:18: error: `n`, which is read as false, where text is wanted (InvalidValue) [metadata.name]; write \"n\"",
+    ] {
+        assert!(ran.out.contains(line), "{line}\n{}", ran.out);
+    }
+    assert!(!ran.out.contains("is missing") && !ran.out.contains("is defined at"), "{}", ran.out);
+}
+
+/// An API server tells the items of a keyed list apart by their keys.
+#[test]
+fn items_of_a_keyed_list_are_told_apart() {
+    let text = "apiVersion: slipway.dev/v1alpha1\nkind: Node\nmetadata: {name: n1}\nspec:\n  interfaces:\n    - {name: e0}\n    - {name: e0}\n";
+    let ran = slipway(directory(&[("a.yaml", text)]).path(), &["check", "-f", "a.yaml"], "");
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let line = "a.yaml:7:7: error: an item before it has the same name (InvalidValue) [spec.interfaces[1]]";
+    assert!(ran.out.contains(line), "{}", ran.out);
+}

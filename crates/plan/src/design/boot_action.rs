@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
-use slipway_api::design::{Asset, AssetType, BootAction, PipelineStep};
+use slipway_api::design::{Asset, AssetType, BootAction, LocationStep, PipelineStep};
 
 use super::model::{AddressKind, NodeModel};
 use super::rules::Check;
@@ -179,8 +179,9 @@ pub(super) fn render(
         let content = match (&asset.location, &asset.data) {
             (Some(location), _) => {
                 let location = location.clone().into_bytes();
-                let text = pipeline(location, &asset.location_pipeline, seen, undefined)
-                    .map_err(|e| (index, "location", e))?;
+                let steps: Vec<_> =
+                    asset.location_pipeline.iter().map(|LocationStep::Template| PipelineStep::Template).collect();
+                let text = pipeline(location, &steps, seen, undefined).map_err(|e| (index, "location", e))?;
                 Content::Location(String::from_utf8_lossy(&text).into_owned())
             }
             (None, data) => {
@@ -196,7 +197,7 @@ pub(super) fn render(
 
 /// Whether an asset is the same on every Node.
 pub(super) fn is_fixed(asset: &Asset) -> bool {
-    !asset.data_pipeline.contains(&PipelineStep::Template) && !asset.location_pipeline.contains(&PipelineStep::Template)
+    !asset.data_pipeline.contains(&PipelineStep::Template) && asset.location_pipeline.is_empty()
 }
 
 /// A file mode: three octal digits or more, also as Python writes them.

@@ -152,6 +152,10 @@ impl SiteFiles {
 
     fn add(&mut self, kind: &str, key: Key, object: Object) {
         if let Some(first) = self.objects.get(&key) {
+            // Those without a name have none in common.
+            if key.1.ends_with('/') {
+                return;
+            }
             let other = self.place_in(first, "metadata.name").map(|place| place.to_string()).unwrap_or_default();
             let finding = Check::NameTwice.at(&key.1, "metadata.name", format!("is defined at {other} already"));
             let place = self.place_in(&object, "metadata.name");
@@ -331,25 +335,27 @@ impl SiteFiles {
 
     /// Where a field of an object is written.
     fn place(&self, key: &Key, path: &str) -> Option<Place> {
-        if key.1.starts_with("ConfigMap/")
-            && let Some(place) = self.place_in_text(key, path)
-        {
-            return Some(place);
-        }
-        self.place_in(self.objects.get(key)?, path)
+        self.place_in_text(key, path).or_else(|| self.place_in(self.objects.get(key)?, path))
     }
 
     /// Where a field of an included text is written: in the file, if the text stands there as it is.
     fn place_in_text(&self, key: &Key, path: &str) -> Option<Place> {
+        let (part, rest) = self.text_at(key, path)?;
+        let at = part.document.locate(rest)?;
+        part.block.zip(self.file_of(key)).map(|(block, file)| block.place(file, at))
+    }
+
+    /// The included text that a field is in, and the path in it.
+    fn text_at<'p>(&self, key: &Key, path: &'p str) -> Option<(&Part, &'p str)> {
+        if !key.1.starts_with("ConfigMap/") {
+            return None;
+        }
         let fits = |entry: &str| {
             let rest = path.strip_prefix("data.")?.strip_prefix(entry)?;
             rest.strip_prefix('.').or(rest.is_empty().then_some(rest))
         };
         let texts = self.texts.iter().filter(|((of, _), _)| of == key);
-        let (part, rest) =
-            texts.filter_map(|((_, entry), part)| Some((part, fits(entry)?))).max_by_key(|(_, rest)| rest.len())?;
-        let at = part.document.locate(rest)?;
-        part.block.zip(self.file_of(key)).map(|(block, file)| block.place(file, at))
+        texts.filter_map(|((_, entry), part)| Some((part, fits(entry)?))).max_by_key(|(_, rest)| rest.len())
     }
 
     fn place_in(&self, object: &Object, path: &str) -> Option<Place> {
@@ -378,11 +384,23 @@ impl SiteFiles {
             // What a site lacks may be in the file that cannot be read.
             found.retain(|(_, finding)| !LACKING.iter().any(|check| check.is_it(finding)));
         }
-        for (namespace, finding) in found.iter_mut().filter(|(_, finding)| finding.place.is_none()) {
-            let object = finding.object.clone().map(|object| (namespace.clone(), object));
-            finding.place = object.and_then(|object| self.place(&object, &finding.path));
-        }
-        found
+        found.into_iter().map(|(namespace, finding)| (namespace.clone(), self.placed(namespace, finding))).collect()
+    }
+
+    /// The finding with its place, if that is not known yet, and with what it quotes as it is written there.
+    fn placed(&self, namespace: Text, finding: Finding) -> Finding {
+        let Some(object) = finding.object.clone().filter(|_| finding.place.is_none()) else { return finding };
+        let key = (namespace, object);
+        let path = finding.path.clone();
+        let place = self.place(&key, &path);
+        let finding = match self.text_at(&key, &path) {
+            Some((part, rest)) => part.document.as_written(rest, finding),
+            None => match self.objects.get(&key) {
+                Some(object) => self.documents[object.document].1.as_written(&within(&object.base, &path), finding),
+                None => finding,
+            },
+        };
+        Finding { place, ..finding }
     }
 
     /// All that is wrong with the files and with what was compiled of them, by place, the worst first.

@@ -27,10 +27,10 @@ pub(super) struct Layer<'a> {
     primary_network: Option<&'a str>,
     rack: Option<&'a str>,
     out_of_band: Option<&'a OutOfBand>,
-    interfaces: &'a [Interface],
-    storage: Option<&'a Storage>,
-    platform: Option<&'a Platform>,
-    metadata: Option<&'a Metadata>,
+    pub(super) interfaces: &'a [Interface],
+    pub(super) storage: Option<&'a Storage>,
+    pub(super) platform: Option<&'a Platform>,
+    pub(super) metadata: Option<&'a Metadata>,
 }
 
 impl<'a> Layer<'a> {

@@ -299,11 +299,11 @@ impl Site {
 
     /// Every network with a route to a route domain gets a route to each network of the domain, its own excepted.
     fn add_computed_routes(&mut self) {
-        let mut members: BTreeMap<Text, Vec<(Text, IpNet)>> = BTreeMap::new();
+        let mut members: BTreeMap<Text, Vec<IpNet>> = BTreeMap::new();
         for (name, at) in &self.networks.all {
             let cidr = self.network_facts.get(name).and_then(|facts| facts.model.cidr);
             if let (Some(domain), Some(cidr)) = (&self.network(*at).route_domain, cidr) {
-                members.entry(domain.as_str().into()).or_default().push((name.clone(), cidr));
+                members.entry(domain.as_str().into()).or_default().push(cidr);
             }
         }
         let mut computed: Vec<(Text, Vec<RouteModel>)> = Vec::new();
@@ -325,7 +325,9 @@ impl Site {
                     self.findings.push(Check::TooManyRoutes.at(&source.object, path, message));
                     return;
                 }
-                let others = networks.iter().filter(|(other, _)| other != name).map(|(_, cidr)| RouteModel {
+                // Two networks may have the same addresses.
+                let own = self.network_facts.get(name).and_then(|facts| facts.model.cidr);
+                let others = networks.iter().filter(|cidr| Some(**cidr) != own).map(|cidr| RouteModel {
                     subnet: *cidr,
                     gateway,
                     metric: route.metric.unwrap_or(METRIC),
@@ -337,8 +339,8 @@ impl Site {
         }
         for (name, routes) in computed {
             if let Some(facts) = self.network_facts.get_mut(&name) {
-                let written: HashSet<IpNet> = facts.model.routes.iter().map(|route| route.subnet).collect();
-                facts.model.routes.extend(routes.into_iter().filter(|route| !written.contains(&route.subnet)));
+                let mut known: HashSet<IpNet> = facts.model.routes.iter().map(|route| route.subnet).collect();
+                facts.model.routes.extend(routes.into_iter().filter(|route| known.insert(route.subnet)));
             }
         }
     }

@@ -252,6 +252,25 @@ divergences! {
         assert!(came.site.text.contains("10.9.0.0/24"), "it is kept");
         assert_eq!(came.site.compiler().site().networks.len(), 3);
     }
+    partitions_of_one_name {
+        let twice = ("{name: log, size: 20%", "{name: root, size: 20%");
+        let came = Came::with(&[twice]).warns("so this one is `root-2` now");
+        assert_eq!(names(&came.node("n1")["storage"]["disks"][0]["partitions"]), ["root", "root-2"]);
+        let named = ("{name: log, size: 20%, filesystem: {mountpoint: /var/log}}", "{name: root, size: 1%}\n          - {name: root-2, size: 1%}\n          - {name: root, size: 1%}");
+        let names = names(&Came::with(&[named]).warns("`root-3` now").node("n1")["storage"]["disks"][0]["partitions"]);
+        assert_eq!(names, ["root", "root-2", "root-2-2", "root-3"]);
+    }
+    tags_that_are_defined_in_part {
+        let region = |tags: &str| {
+            let (_, rest) = SITE.split_once("---\n").expect("documents");
+            Came::of(&format!("schema: drydock/Region/v1\nmetadata: {{name: lab}}\ndata: {{tag_definitions: [{tags}]}}\n---\n{rest}"))
+        };
+        let whole = "{tag: a, definition_type: lshw_xpath, definition: //x}";
+        region(whole).without_finding();
+        region("{definition_type: lshw_xpath, definition: //x}").warns("a tag has a name and a definition");
+        let came = region(&format!("{whole}, {whole}")).warns("the tag is defined already");
+        assert_eq!(came.site.compiler().site().tag_definitions.len(), 1);
+    }
     old_envelope_keeps_unknown_fields {
         let came = Came::and("apiVersion: drydock/v1\nkind: Rack\nmetadata: {name: r2}\nspec: {colour: red}\n");
         assert!(came.warns("has no place").site.text.contains("red"));
@@ -358,6 +377,9 @@ divergences! {
         let came = Came::with(&changes).without_finding();
         let count = |came: &Came| came.node("n1")["routes"].as_array().map(Vec::len);
         assert_eq!((count(&came), count(&came)), (Some(1), Some(1)));
+        let twin = "---\nschema: drydock/Network/v1\nmetadata: {name: twin}\ndata: {cidr: 10.0.2.0/24, routedomain: lab}\n";
+        let came = Came::of(&(SITE.replace(changes[0].0, changes[0].1).replacen(changes[1].0, changes[1].1, 1) + twin));
+        assert_eq!(count(&came), Some(1), "none to the addresses of the network itself");
     }
     files_without_a_pipeline {
         let came = Came::with(&[(", data_pipeline: [template]}", "}")]).without_finding();
@@ -455,6 +477,25 @@ divergences! {
     }
     mtu_of_tagged_networks {
         Came::with(&[("vlan: '100'", "vlan: '100'\n  mtu: 9000")]).warns("has an MTU of 9000");
+    }
+    an_mtu_of_nothing {
+        Came::with(&[("cidr: 10.0.2.0/24", "cidr: 10.0.2.0/24\n  mtu: 0")]).refuses("an MTU of 0");
+        Came::with(&[("data: {bonding", "data: {mtu: 0, bonding")]).refuses("an MTU of 0");
+    }
+    aliases_without_a_type {
+        assert!(!SITE.contains("dev_type"));
+        let slaves = Came::with(&[]).without_finding().interface("n1", "pxe")["slaves"].clone();
+        assert_eq!(slaves[0]["name"], "nic1");
+        assert!(slaves[0]["device"].is_object(), "{slaves}");
+    }
+    interfaces_on_no_link {
+        let child = |interface: &str| {
+            let to = format!("  host_profile: base\n  interfaces: {{eth9: {interface}}}\n");
+            Came::with(&[("  host_profile: base\n  metadata: {tags: [compute]}", &to)])
+        };
+        child("{slaves: [eno9]}").warns("eth9 is on no link");
+        child("{networks: ['!mgmt']}").warns("eth9 is on no link");
+        child("{networks: [mgmt]}").refuses("eth9 has networks, and is on no link");
     }
     ports_of_interfaces {
         let two = ("pxe: {device_link: pxe, slaves: [nic1]", "pxe: {device_link: pxe, slaves: [nic1, nic2]");

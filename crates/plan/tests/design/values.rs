@@ -104,7 +104,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("bootActions[].assets[].location", "{{ node.hostname", "SD5001"),
     ("bootActions[].assets[].packages[].name", "jq curl", "SD5003"),
     ("bootActions[].assets[].packages[].version", "1.6", "DD4002"),
-    ("bootActions[].assets[].locationPipeline[]", "Base64Decode", "SD5002"),
+    ("bootActions[].assets[].locationPipeline[]", "Base64Decode", "DD001"),
     ("bootActions[].assets[].dataPipeline[]", "Gzip", "DD001"),
     ("bootActions[].assets[].permissions", "rwx", "SD5003"),
     ("rollout.maxUnavailable", "half", "SD6002"),

@@ -143,11 +143,9 @@ pub(super) fn check(inputs: &[Input]) -> Report {
             continue;
         }
         if !object.is_ours() {
-            if !matches!(kind, "Secret" | "ConfigMap") {
-                let shown =
-                    if kind.is_empty() { "a document without a kind".to_owned() } else { format!("{kind} {name}") };
-                report.notes.push(format!("{file}: {shown} is passed over, since it is none of Slipway's kinds"));
-            }
+            let note = passed_over(object);
+            let note = note.map(|note| format!("{file}: {note}")).filter(|note| !report.notes.contains(note));
+            report.notes.extend(note);
             continue;
         }
         report.checked += 1;
@@ -157,6 +155,8 @@ pub(super) fn check(inputs: &[Input]) -> Report {
         let findings = findings.into_iter().map(|finding| {
             let finding = Finding { path: object.path(&finding.path), ..finding };
             let at = object.document.locate(&finding.path);
+            let path = finding.path.clone();
+            let finding = object.document.as_written(&path, finding);
             Finding { object: Some(format!("{kind}/{name}")), ..placed(finding, file, at) }
         });
         report.findings.extend(kinds::merged(findings.collect(), of_sites.take(object, file)));
@@ -166,6 +166,22 @@ pub(super) fn check(inputs: &[Input]) -> Report {
     drop(objects);
     report.site = site;
     report
+}
+
+/// What is said of an object that is none of ours.
+fn passed_over(object: &Object<'_>) -> Option<String> {
+    let (kind, name) = (object.text("kind"), object.name());
+    if [object.text("schema"), object.text("apiVersion")].iter().any(|text| text.starts_with("drydock/")) {
+        return Some(
+            "documents of drydock's are passed over; `slipway import drydock` makes a site of them".to_owned(),
+        );
+    }
+    let shown = match kind {
+        "Secret" | "ConfigMap" => return None,
+        "" => "a document without a kind".to_owned(),
+        _ => format!("{kind} {name}"),
+    };
+    Some(format!("{shown} is passed over, since it is none of Slipway's kinds"))
 }
 
 /// What is wrong with Designs and their Nodes as a whole, by the object that it is about.

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kube_cel::{CompiledSchema, Validator, compile_schema};
 use regex::Regex;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use slipway_plan::Finding;
 use slipway_plan::formats::compose::codes;
 
@@ -75,7 +75,7 @@ impl Schemas {
             drop_nulls(schema, object.to_mut());
         }
         let mut walk = Walk { patterns: &self.patterns, findings: Vec::new() };
-        top_level(&object, &mut walk.findings);
+        walk.metadata(&object);
         walk.value(schema, &object, "");
         let mut findings = walk.findings;
         if findings.is_empty() {
@@ -130,22 +130,6 @@ fn violations(validator: &Validator, rules: &CompiledSchema, object: &Value) -> 
     errors.into_vec().into_iter().map(|error| Finding::error(RULE, path(error.field_path), error.message)).collect()
 }
 
-/// What every object has around its spec. A name is required, as `generateName` gives none to check.
-fn top_level(object: &Value, findings: &mut Vec<Finding>) {
-    let metadata = object.get("metadata");
-    let name = metadata.and_then(|metadata| metadata.get("name")).and_then(Value::as_str);
-    let is_generated = metadata.is_some_and(|metadata| metadata.get("generateName").is_some());
-    match name {
-        None if is_generated => {}
-        None => findings.push(Finding::error(REQUIRED, "metadata.name", "is missing")),
-        Some(name) if !is_subdomain(name) => findings.push(
-            Finding::error(codes::INVALID_NAME, "metadata.name", format!("`{name:.100}` is not a name of an object"))
-                .hint("use lower-case letters, digits, `-` and `.`, a letter or digit at both ends, at most 253"),
-        ),
-        Some(_) => {}
-    }
-}
-
 /// RFC 1123, as Kubernetes wants names.
 pub(in crate::cli) fn is_subdomain(name: &str) -> bool {
     let is_label = |label: &str| {
@@ -166,6 +150,40 @@ struct Walk<'s> {
 impl Walk<'_> {
     fn report(&mut self, path: &str, message: String) {
         self.findings.push(Finding::error(codes::INVALID_VALUE, path, message));
+    }
+
+    /// What every object has around its spec. A name is required, as `generateName` gives none to check.
+    fn metadata(&mut self, object: &Value) {
+        let (text, map) = (json!({"type": "string"}), json!({"type": "object"}));
+        let metadata = object.get("metadata").filter(|metadata| !metadata.is_null());
+        if let Some(metadata) = metadata {
+            self.value(&map, metadata, "metadata");
+        }
+        // A null is as good as nothing.
+        let of = |key: &str| metadata.and_then(|metadata| metadata.get(key)).filter(|value| !value.is_null());
+        for key in ["name", "namespace"] {
+            of(key).into_iter().for_each(|value| self.value(&text, value, &format!("metadata.{key}")));
+        }
+        for key in ["labels", "annotations"] {
+            let Some(value) = of(key) else { continue };
+            self.value(&map, value, &format!("metadata.{key}"));
+            for (name, value) in value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+                self.value(&text, value, &format!("metadata.{key}.{name}"));
+            }
+        }
+        match of("name") {
+            None if of("generateName").is_some() => {}
+            None => self.findings.push(Finding::error(REQUIRED, "metadata.name", "is missing")),
+            Some(Value::String(name)) if !is_subdomain(name) => {
+                let message = format!("`{name:.100}` is not a name of an object");
+                self.findings.push(
+                    Finding::error(codes::INVALID_NAME, "metadata.name", message).hint(
+                        "use lower-case letters, digits, `-` and `.`, a letter or digit at both ends, at most 253",
+                    ),
+                );
+            }
+            Some(_) => {}
+        }
     }
 
     fn value(&mut self, schema: &Value, value: &Value, path: &str) {
@@ -197,6 +215,7 @@ impl Walk<'_> {
                         self.value(schema, item, &format!("{path}[{index}]"));
                     }
                 }
+                self.keys(schema, items, path);
             }
             _ => {}
         }
@@ -224,6 +243,22 @@ impl Walk<'_> {
                 (None, Some(values)) => self.value(values, value, &join(path, key)),
                 (None, None) if keeps_unknown => {}
                 (None, None) => self.findings.push(unknown(key, &join(path, key), properties)),
+            }
+        }
+    }
+
+    /// Items of a list that is a map to an API server: no two have the same keys.
+    fn keys(&mut self, schema: &Value, items: &[Value], path: &str) {
+        let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
+        let Some(keys) = keys.map(|keys| keys.iter().filter_map(Value::as_str).collect::<Vec<_>>()) else { return };
+        let mut seen: HashSet<Vec<String>> = HashSet::new();
+        for (index, item) in items.iter().enumerate() {
+            let of_item: Option<Vec<String>> = keys.iter().map(|key| item.get(key).map(Value::to_string)).collect();
+            if of_item.is_some_and(|of_item| !seen.insert(of_item)) {
+                self.report(
+                    &format!("{path}[{index}]"),
+                    format!("an item before it has the same {}", keys.join(" and ")),
+                );
             }
         }
     }
@@ -321,8 +356,6 @@ fn join(path: &str, key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     /// Keywords of the CRDs that need no code here, or have it.

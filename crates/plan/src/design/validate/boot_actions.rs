@@ -1,5 +1,7 @@
 //! Boot actions without any Node: assets, packages, permissions.
 
+use std::collections::HashSet;
+
 use slipway_api::design::{Asset, AssetType, NodeFilterSet, PipelineStep};
 
 use super::Spot;
@@ -15,6 +17,7 @@ pub(super) fn check(site: &Site, findings: &mut Vec<Finding>) {
         let action = site.boot_action(*at);
         for (index, asset) in action.assets.iter().enumerate() {
             let spot = spot.below(&format!("assets[{index}]"));
+            ignored(asset, &spot, findings);
             match asset.type_ {
                 AssetType::PackageList => packages(asset, &spot, findings),
                 AssetType::File | AssetType::Unit => file(asset, &spot, findings),
@@ -40,6 +43,28 @@ pub(super) fn racks(site: &Site, filter: &NodeFilterSet, field: &str, spot: &Spo
     }
 }
 
+/// What is written and not used.
+fn ignored(asset: &Asset, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
+    let is_list = asset.type_ == AssetType::PackageList;
+    let what = if is_list { "of a package list" } else { "of a file or unit" };
+    let no_part = [
+        ("path", is_list && asset.path.is_some(), what),
+        ("data", is_list && asset.data.is_some(), what),
+        ("permissions", is_list && asset.permissions.is_some(), what),
+        ("dataPipeline", is_list && !asset.data_pipeline.is_empty(), what),
+        ("packages", !is_list && !asset.packages.is_empty(), what),
+        ("data", !is_list && asset.data.is_some() && asset.location.is_some(), "beside a location"),
+        (
+            "locationPipeline",
+            !asset.location_pipeline.is_empty() && asset.location.is_none() && !spot.is_unread("location"),
+            "without a location",
+        ),
+    ];
+    for (field, _, what) in no_part.into_iter().filter(|(_, is_ignored, _)| *is_ignored) {
+        findings.push(spot.find(Check::AssetFieldIgnored, field, format!("{field} plays no part {what}")));
+    }
+}
+
 fn packages(asset: &Asset, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     location(asset, spot, findings);
     let is_unread = spot.is_unread("packages") || spot.is_unread("location");
@@ -50,7 +75,12 @@ fn packages(asset: &Asset, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
             "a package list has neither packages nor a location",
         ));
     }
+    let mut seen: HashSet<&str> = HashSet::new();
     for (index, package) in asset.packages.iter().enumerate() {
+        if !seen.insert(&package.name) {
+            let message = format!("`{:.100}` is defined twice in this list", package.name);
+            findings.push(spot.find(Check::NameTwice, &format!("packages[{index}]"), message));
+        }
         if !is_word(&package.name) {
             let message = format!("`{:.100}` is not one word", package.name);
             findings.push(spot.find(Check::PackageName, &format!("packages[{index}].name"), message));
@@ -94,11 +124,6 @@ fn file(asset: &Asset, spot: &Spot<'_>, findings: &mut Vec<Finding>) {
     if let Some(mode) = asset.permissions.as_deref().filter(|mode| boot_action::mode(mode).is_none()) {
         let message = format!("`{mode}` is not an octal file mode");
         findings.push(spot.find(Check::AssetPermissions, "permissions", message));
-    }
-    let others = asset.location_pipeline.iter().enumerate().filter(|(_, step)| **step != PipelineStep::Template);
-    for (index, _) in others {
-        let message = "only Template can be done to a location";
-        findings.push(spot.find(Check::PipelineFails, &format!("locationPipeline[{index}]"), message));
     }
     // What comes before the first template is the same on every Node.
     let until_template = asset.data_pipeline.iter().copied().take_while(|step| *step != PipelineStep::Template);

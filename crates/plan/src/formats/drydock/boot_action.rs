@@ -1,7 +1,7 @@
 //! `BootAction`.
 
 use slipway_api::design::{
-    Asset, AssetType, BootAction, FilterOperator, NodeFilter, NodeFilterSet, Package, PipelineStep,
+    Asset, AssetType, BootAction, FilterOperator, LocationStep, NodeFilter, NodeFilterSet, Package, PipelineStep,
 };
 
 use super::documents::Kind;
@@ -12,6 +12,16 @@ use crate::formats::yaml::Kind as YamlKind;
 
 const OPERATORS: [(&str, FilterOperator); 2] =
     [("union", FilterOperator::Union), ("intersection", FilterOperator::Intersection)];
+
+const LOCATION_STEPS: [(&str, LocationStep); 1] = [("template", LocationStep::Template)];
+
+const DATA_STEPS: [(&str, PipelineStep); 5] = [
+    ("template", PipelineStep::Template),
+    ("base64_encode", PipelineStep::Base64Encode),
+    ("base64_decode", PipelineStep::Base64Decode),
+    ("utf8_encode", PipelineStep::Utf8Encode),
+    ("utf8_decode", PipelineStep::Utf8Decode),
+];
 
 /// Reads a `BootAction`.
 pub(super) fn action<'a>(scope: &Scope<'a>, fields: Fields<'a>, name: String) -> BootAction {
@@ -77,8 +87,8 @@ fn asset<'a>(scope: &Scope<'a>, field: &Field<'a>) -> Option<Asset> {
         data: None,
         location,
         packages: Vec::new(),
-        location_pipeline: pipeline(scope, &fields, "location_pipeline"),
-        data_pipeline: pipeline(scope, &fields, "data_pipeline"),
+        location_pipeline: pipeline(scope, &fields, "location_pipeline", &LOCATION_STEPS),
+        data_pipeline: pipeline(scope, &fields, "data_pipeline", &DATA_STEPS),
         permissions: fields.get("permissions").and_then(|field| permissions(scope, &field)),
     };
     match (&data, type_) {
@@ -120,15 +130,7 @@ fn permissions(scope: &Scope<'_>, field: &Field<'_>) -> Option<String> {
     Some(text)
 }
 
-fn pipeline<'a>(scope: &Scope<'a>, fields: &Fields<'a>, key: &'static str) -> Vec<PipelineStep> {
-    let steps = [
-        ("template", PipelineStep::Template),
-        ("base64_encode", PipelineStep::Base64Encode),
-        ("base64_decode", PipelineStep::Base64Decode),
-        ("utf8_encode", PipelineStep::Utf8Encode),
-        ("utf8_decode", PipelineStep::Utf8Decode),
-    ];
-    let known = if key == "location_pipeline" { &steps[..1] } else { &steps[..] };
+fn pipeline<'a, T: Copy>(scope: &Scope<'a>, fields: &Fields<'a>, key: &'static str, known: &[(&str, T)]) -> Vec<T> {
     fields.list(scope, key).iter().filter_map(|field| scope.word(field, known)).collect()
 }
 

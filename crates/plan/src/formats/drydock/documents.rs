@@ -125,7 +125,12 @@ fn envelope<'a>(parsed: &'a Parsed<'_>, told: &Told) -> Option<Envelope<'a>> {
         (Some((schema, at)), _) => {
             let parts: Vec<&str> = schema.split('/').collect();
             let ["drydock", kind, version] = parts[..] else {
-                tell(at, passed_over(schema));
+                let finding = passed_over(schema);
+                let is_ours = parts[0] == "drydock";
+                tell(
+                    at,
+                    if is_ours { finding.hint("drydock's have three parts: drydock/Network/v1") } else { finding },
+                );
                 return None;
             };
             if version != "v1" {
@@ -168,7 +173,18 @@ fn envelope<'a>(parsed: &'a Parsed<'_>, told: &Told) -> Option<Envelope<'a>> {
         Some((name, metadata.place("name")))
     });
     let Some((name, name_at)) = named else {
-        tell(root.place("metadata"), Finding::error(codes::DOCUMENT, "metadata.name", "the document has no name"));
+        let finding = |message: &str| Finding::error(codes::DOCUMENT, "metadata.name", message);
+        match metadata.and_then(|metadata| metadata.get("name")) {
+            Some(Node { kind: YamlKind::Number(_) | YamlKind::Bool(_) | YamlKind::Timestamp(_), .. }) => {
+                let at = metadata.map_or(root.at(), |metadata| metadata.place("name"));
+                tell(
+                    at,
+                    finding("the name of the document is no text")
+                        .hint("put it in quotes, also where others refer to it"),
+                );
+            }
+            _ => tell(root.place("metadata"), finding("the document has no name")),
+        }
         return None;
     };
     let is_abstract = metadata.and_then(|metadata| metadata.get("layeringDefinition")?.get("abstract"));

@@ -104,7 +104,11 @@ impl Site {
         let scope = Scope::new(envelope, names, told);
         let Some(fields) = scope.body() else { return };
         let Some(name) = names.of_document(envelope) else {
-            return scope.no_place(&scope.whole(), "an earlier document has the same name, and drydock uses the first");
+            let why = match envelope.kind {
+                Kind::Region => "a site has one Region, and drydock uses the last",
+                _ => "an earlier document has the same name, and drydock uses the first",
+            };
+            return scope.no_place(&scope.whole(), why);
         };
         let name = name.to_owned();
         let spec = &mut self.spec;

@@ -1,5 +1,7 @@
 //! Region and Rack.
 
+use std::collections::HashSet;
+
 use slipway_api::design::{DesignSpec, Rack, Repository, RepositoryType, Switch, TagDefinition};
 
 use super::read::{Field, Fields, Scope};
@@ -7,8 +9,14 @@ use super::secrets::without_login;
 
 /// Reads a Region: what holds for the whole site.
 pub(super) fn region<'a>(scope: &Scope<'a>, fields: Fields<'a>, spec: &mut DesignSpec) {
+    let mut defined: HashSet<String> = HashSet::new();
     for field in fields.list(scope, "tag_definitions") {
-        spec.tag_definitions.extend(tag_definition(scope, &field));
+        let Some(definition) = tag_definition(scope, &field) else { continue };
+        if !defined.insert(definition.name.clone()) {
+            scope.no_place(&field, "the tag is defined already, and drydock uses no definition");
+            continue;
+        }
+        spec.tag_definitions.push(definition);
     }
     // A key is one line; drydock takes the line breaks out when it hands the key to MAAS.
     let keys = fields.texts(scope, "authorized_keys");
@@ -31,18 +39,18 @@ fn tag_definition<'a>(scope: &Scope<'a>, field: &Field<'a>) -> Option<TagDefinit
         }
         None => scope.missing(&fields, "definition_type"),
     }
-    let tag = fields.get("tag");
-    if tag.is_none() {
-        scope.missing(&fields, "tag");
-    }
-    let name = tag.and_then(|field| scope.text(&field));
-    let definition = fields.get("definition").and_then(|field| scope.text(&field)).unwrap_or_default();
+    let text = |key| match fields.get(key) {
+        Some(field) => scope.text(&field),
+        None => Some(String::new()),
+    };
+    let (name, definition) = (text("tag"), text("definition"));
     fields.close(scope);
-    if name.as_deref() == Some("") || definition.is_empty() {
+    let (name, definition) = (name?, definition?);
+    if name.is_empty() || definition.is_empty() {
         scope.no_place(field, "a tag has a name and a definition, and drydock uses none");
         return None;
     }
-    Some(TagDefinition { name: name?, definition })
+    Some(TagDefinition { name, definition })
 }
 
 /// The schema does not look into repositories, so neither envelope is strict here.

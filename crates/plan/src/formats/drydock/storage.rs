@@ -1,5 +1,7 @@
 //! Storage of host profiles and nodes.
 
+use std::collections::HashMap;
+
 use slipway_api::design::{Disk, Filesystem, LogicalVolume, Partition, Storage, VolumeGroup};
 
 use super::read::{Field, Fields, Scope};
@@ -40,8 +42,9 @@ fn disk<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>, has_parent: bool) -
             scope.no_place(field, "the whole disk belongs to a volume group, and drydock ignores its partitions");
         }
         Some(field) => {
-            disk.partitions =
-                scope.items(field).into_iter().filter_map(|item| partition(scope, item, has_parent)).collect();
+            let mut taken = HashMap::new();
+            let items = scope.items(field).into_iter();
+            disk.partitions = items.filter_map(|item| partition(scope, item, has_parent, &mut taken)).collect();
         }
         None => {}
     }
@@ -49,9 +52,14 @@ fn disk<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>, has_parent: bool) -
     Some(disk)
 }
 
-fn partition<'a>(scope: &Scope<'a>, field: Field<'a>, has_parent: bool) -> Option<Partition> {
+fn partition<'a>(
+    scope: &Scope<'a>,
+    field: Field<'a>,
+    has_parent: bool,
+    taken: &mut HashMap<String, usize>,
+) -> Option<Partition> {
     let fields = scope.fields(field)?;
-    let name = named(scope, &fields);
+    let name = named(scope, &fields).map(|name| of_its_own(scope, fields.get("name").as_ref(), name, taken));
     // The ingester looks for `volume_group` and then reads `vg`; both are meant.
     let group = fields.get("volume_group");
     let group = if scope.is_strict() { group } else { group.or_else(|| fields.get("vg")) };
@@ -77,6 +85,35 @@ fn partition<'a>(scope: &Scope<'a>, field: Field<'a>, has_parent: bool) -> Optio
     };
     fields.close(scope);
     name.map(|_| partition)
+}
+
+/// A name that no partition before it on the disk has: drydock makes all of one name, as MAAS does not know the name. `taken`
+/// are the names that there are, each with the number that it was last given.
+fn of_its_own(
+    scope: &Scope<'_>,
+    field: Option<&Field<'_>>,
+    name: String,
+    taken: &mut HashMap<String, usize>,
+) -> String {
+    let Some(mut number) = taken.get(&name).copied() else {
+        taken.insert(name.clone(), 1);
+        return name;
+    };
+    let free = loop {
+        number += 1;
+        let free = format!("{name}-{number}");
+        if !taken.contains_key(&free) {
+            break free;
+        }
+    };
+    taken.insert(name.clone(), number);
+    taken.insert(free.clone(), 1);
+    if let Some(field) = field {
+        let message =
+            format!("a partition before it on the disk is called `{name:.100}`, so this one is `{free:.110}` now");
+        scope.rewritten(field, message);
+    }
+    free
 }
 
 fn volume_group<'a>(scope: &Scope<'a>, name: &str, field: Field<'a>, has_parent: bool) -> Option<VolumeGroup> {

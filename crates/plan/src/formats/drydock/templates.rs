@@ -11,7 +11,7 @@ const NETWORKS: &str = "node.network";
 
 /// Writes the new names of networks into what is a template of an asset.
 pub(super) fn follow_names(scope: &Scope<'_>, asset: &mut Asset, field: &Field<'_>) {
-    if asset.location_pipeline.contains(&PipelineStep::Template)
+    if !asset.location_pipeline.is_empty()
         && let Some(location) = asset.location.as_deref().and_then(|text| followed(scope, text))
     {
         scope.rewritten(field, "the location names networks by their new names now");

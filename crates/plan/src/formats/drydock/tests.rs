@@ -467,3 +467,23 @@ proptest::proptest! {
         let _ = imported(&lines.join("\n"));
     }
 }
+
+#[test]
+fn of_several_regions_the_last_counts() {
+    let region = |name: &str| format!("schema: drydock/Region/v1\nmetadata: {{name: {name}}}\ndata: {{}}\n---\n");
+    let imported = imported(&(region("one") + &region("two")));
+    assert_eq!(design(&imported)["metadata"]["name"], "two");
+    assert!(told(&imported)[0].contains("a site has one Region, and drydock uses the last"), "{:?}", told(&imported));
+}
+
+#[test]
+fn what_is_nearly_a_document_is_told_how_one_is_written() {
+    let told = told(&imported(
+        "schema: drydock/Network\nmetadata: {name: a}\n---\nschema: drydock/Network/v1\nmetadata: {name: 5}\ndata: {}\n",
+    ));
+    assert!(told[0].starts_with("1:9 Warning PassedOver") && told[0].ends_with("drydock/Network/v1"), "{told:?}");
+    assert_eq!(
+        told[1],
+        "5:18 Error DD000 metadata.name: the name of the document is no text; put it in quotes, also where others refer to it"
+    );
+}

@@ -173,8 +173,8 @@ impl Builder {
         }
         let mut node = Node::new(self.meaning(text, is_plain, tag, at)?, at);
         let is_read_otherwise = match &node.kind {
-            Kind::Number(number) => self.dialect == Dialect::PyYaml && number.to_string() != text,
-            Kind::Bool(value) => self.dialect == Dialect::PyYaml && value.to_string() != text,
+            Kind::Number(number) => number.to_string() != text,
+            Kind::Bool(value) => value.to_string() != text,
             _ => false,
         };
         if is_read_otherwise {

@@ -65,6 +65,18 @@ impl Document {
         self.root.locate(path)
     }
 
+    /// A finding that quotes the value at a field path, with the value as it is written: `1.10` is read as 1.1, `on` as true.
+    #[must_use]
+    pub fn as_written(&self, path: &str, finding: Finding) -> Finding {
+        let Some(node) = self.root.find(path) else { return finding };
+        let read = node.to_value().to_string();
+        let rest = finding.message.strip_prefix(&format!("`{read}` where "));
+        let Some((written, rest)) = node.written().zip(rest) else { return finding };
+        let message = format!("`{written:.100}`, which is read as {read}, where {rest}");
+        let hint = finding.hint.map(|hint| hint.replace(&format!("\"{read}\""), &format!("\"{written:.100}\"")));
+        Finding { message, hint, ..finding }
+    }
+
     /// The same document with positions and tags.
     pub(crate) fn root(&self) -> &Node {
         &self.root
@@ -189,6 +201,23 @@ spec:
             json!({"image": "app", "restart": "no", "ports": ["80:80", {"target": 81}],
                    "driver_opts": {"com.docker.network.name": "br0"}})
         );
+    }
+
+    #[test]
+    fn what_is_quoted_is_quoted_as_it_is_written() {
+        let document = documents("version: 1.10\nname: on\nplain: true\nlist: [0x10]\n").unwrap().remove(0);
+        for (path, read, message, hint) in [
+            ("version", "1.1", "`1.10`, which is read as 1.1, where text is wanted", "write \"1.10\""),
+            ("name", "true", "`on`, which is read as true, where text is wanted", "write \"on\""),
+            ("list[0]", "16", "`0x10`, which is read as 16, where text is wanted", "write \"0x10\""),
+            ("plain", "true", "`true` where text is wanted", "write \"true\""),
+        ] {
+            let finding = Finding::error(codes::INVALID_VALUE, path, format!("`{read}` where text is wanted"));
+            let told = document.as_written(path, finding.hint(format!("write \"{read}\"")));
+            assert_eq!((told.message.as_str(), told.hint.as_deref()), (message, Some(hint)));
+        }
+        let other = Finding::error(codes::INVALID_VALUE, "version", "is missing");
+        assert_eq!(document.as_written("version", other.clone()), other);
     }
 
     #[test]

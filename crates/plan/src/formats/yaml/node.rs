@@ -162,12 +162,24 @@ impl Node {
 
     /// Where the value at a field path stands, or its nearest ancestor that exists.
     pub(super) fn locate(&self, path: &str) -> Option<Location> {
+        let (_, at, _) = self.nearest(path);
+        (at.line > 0).then_some(at)
+    }
+
+    /// The value at a field path.
+    pub(super) fn find(&self, path: &str) -> Option<&Self> {
+        let (node, _, rest) = self.nearest(path);
+        rest.is_empty().then_some(node)
+    }
+
+    /// The value at a field path or its nearest ancestor that exists, with its place, and what is left of the path.
+    fn nearest<'n, 'p>(&'n self, path: &'p str) -> (&'n Self, Location, &'p str) {
         let (mut node, mut at, mut rest) = (self, self.at, path);
         while !rest.is_empty() {
             let Some((next, place, tail)) = node.step(rest) else { break };
             (node, at, rest) = (next, place, tail);
         }
-        (at.line > 0).then_some(at)
+        (node, at, rest)
     }
 
     /// One step down a field path. Keys may hold dots, so the longest key that fits is taken.

@@ -58,6 +58,12 @@ pub const CASES: &[Case] = &[
     case(Check::LinkUndefined, &[("link: pxe, slaves", "link: pxxe, slaves")], "`pxxe`, which is not defined", "pxxe"),
     case(Check::LinkMissing, &[("link: pxe, slaves", "slaves")], "pxe has networks, and is on no link", "pxe]"),
     case(
+        Check::LinkMissingHarmless,
+        &[("link: pxe, slaves: [nic1], networks: [pxe]", "slaves: [nic1]")],
+        "pxe is on no link",
+        "{name: pxe, slaves",
+    ),
+    case(
         Check::HugepagesIncomplete,
         &[("      - {name: hugepagesz, value: \"hardwareprofile:hugepages.dpdk.size\"}\n", "")],
         "hugepagesz is not",
@@ -283,6 +289,32 @@ pub const CASES: &[Case] = &[
         "`pxe` is defined twice",
         "name: pxe",
     ),
+    case(
+        Check::NameTwice,
+        &[("- name: bond0\n          link: gp", "- name: pxe\n          link: gp")],
+        "`pxe` is defined twice in this list",
+        "name: pxe",
+    ),
+    case(
+        Check::NameTwice,
+        &[("{name: boot, size: 1g", "{name: root, size: 1g")],
+        "`root` is defined twice",
+        "{name: root",
+    ),
+    case(
+        Check::NameTwice,
+        &[("{name: data, size: 60%", "{name: log, size: 60%")],
+        "`log` is defined twice",
+        "{name: log",
+    ),
+    case(Check::NameTwice, &[("{name: \"!data\"}, ", "{name: log}, ")], "`log` is defined twice", "{name: log"),
+    case(
+        Check::NameTwice,
+        &[("{name: console, value", "{name: quiet, value")],
+        "`quiet` is defined twice",
+        "{name: quiet",
+    ),
+    case(Check::NameTwice, &[("{name: curl}", "{name: jq}")], "`jq` is defined twice", "{name: jq}"),
     case(Check::NameEmpty, &[("{name: r2, labels", "{name: '', labels")], "the name is empty", "''"),
     case(
         Check::HardwareProfileMissing,
@@ -515,6 +547,18 @@ pub const CASES: &[Case] = &[
     case(Check::KernelParam, &[("value: ttyS2", "value: ttyS2 quiet")], "more than one value", "ttyS2 quiet"),
     case(Check::PlatformName, &[("image: jammy", "image: Ubuntu 22.04")], "is not one word", "Ubuntu"),
     case(
+        Check::AssetFieldIgnored,
+        &[("- type: PackageList\n", "- type: PackageList\n          permissions: \"0644\"\n")],
+        "permissions plays no part of a package list",
+        "\"0644\"",
+    ),
+    case(
+        Check::AssetFieldIgnored,
+        &[(", data: \"name: etcd\"}", ", data: \"name: etcd\", location: \"http://repo.lab/etcd\"}")],
+        "data plays no part beside a location",
+        "\"name: etcd\"",
+    ),
+    case(
         Check::AssetLocation,
         &[(
             "\"http://repo.lab/{{ node.domain }}/hello.service\"\n          locationPipeline: [Template]",
@@ -621,7 +665,12 @@ pub const CASES: &[Case] = &[
         "`controll`, which is not defined",
         "controll",
     ),
-    case(Check::GroupCycle, &[("critical: true", "after: [compute]")], "waits for itself", "after: [compute]"),
+    case(
+        Check::GroupCycle,
+        &[("critical: true", "after: [compute]")],
+        "in a circle: control → compute → control",
+        "after: [compute]",
+    ),
     case(Check::GroupUnreachable, &[("minReady: 90%", "minReady: 3")], "has 2 Nodes, and is done when 3", "3,"),
     case(
         Check::GroupEmpty,

@@ -16,9 +16,9 @@ pub(super) fn check(profiles: &[HardwareProfile], base: &str, written: &mut Writ
     for (index, profile) in profiles.iter().enumerate() {
         let path = format!("{base}[{index}]");
         let [devices, sets, pages] = ["devices", "cpuSets", "hugepages"].map(|list| join(&path, list));
-        written.nameless(&devices, profile.devices.iter().map(|part| part.name.as_str()));
-        written.nameless(&sets, profile.cpu_sets.iter().map(|part| part.name.as_str()));
-        written.nameless(&pages, profile.hugepages.iter().map(|part| part.name.as_str()));
+        written.parts(&devices, profile.devices.iter().map(|part| part.name.as_str()));
+        written.parts(&sets, profile.cpu_sets.iter().map(|part| part.name.as_str()));
+        written.parts(&pages, profile.hugepages.iter().map(|part| part.name.as_str()));
         for (index, one) in profile.devices.iter().enumerate() {
             device(one, &format!("{devices}[{index}]"), written);
         }

@@ -5,7 +5,8 @@ use slipway_api::design::{Filesystem, Interface, Metadata, Platform, Storage};
 use super::formats::{
     is_filesystem_uuid, is_lvm_name, is_lvm_uuid, is_part_name, is_port_name, is_tag, is_uuid, is_word,
 };
-use super::{Host, Written, is_removal};
+use super::{Written, is_removal};
+use crate::design::inherit::Layer;
 use crate::design::rules::Check;
 use crate::design::source::join;
 
@@ -15,7 +16,12 @@ const FILESYSTEMS: [&str; 11] =
 /// Not made on a disk, or not mounted anywhere.
 const UNMOUNTED: &str = "none";
 
-pub(super) fn check(host: &Host<'_>, path: &str, written: &mut Written<'_>) {
+/// Whether nothing is said that is looked at here.
+pub(super) fn is_empty(host: &Layer<'_>) -> bool {
+    host.interfaces.is_empty() && host.storage.is_none() && host.platform.is_none() && host.metadata.is_none()
+}
+
+pub(super) fn check(host: &Layer<'_>, path: &str, written: &mut Written<'_>) {
     interfaces(host.interfaces, &join(path, "interfaces"), written);
     if let Some(found) = host.storage {
         storage(found, &join(path, "storage"), written);
@@ -29,7 +35,7 @@ pub(super) fn check(host: &Host<'_>, path: &str, written: &mut Written<'_>) {
 }
 
 fn interfaces(interfaces: &[Interface], path: &str, written: &mut Written<'_>) {
-    written.nameless(path, interfaces.iter().map(|part| part.name.as_str()));
+    written.parts(path, interfaces.iter().map(|part| part.name.as_str()));
     for (index, interface) in interfaces.iter().enumerate().filter(|(_, one)| !is_removal(&one.name)) {
         let path = format!("{path}[{index}]");
         if !interface.name.is_empty() && !is_port_name(&interface.name) {
@@ -43,15 +49,15 @@ fn interfaces(interfaces: &[Interface], path: &str, written: &mut Written<'_>) {
 
 fn storage(storage: &Storage, path: &str, written: &mut Written<'_>) {
     let [disks, groups] = ["disks", "volumeGroups"].map(|list| join(path, list));
-    written.nameless(&disks, storage.disks.iter().map(|part| part.name.as_str()));
-    written.nameless(&groups, storage.volume_groups.iter().map(|part| part.name.as_str()));
+    written.parts(&disks, storage.disks.iter().map(|part| part.name.as_str()));
+    written.parts(&groups, storage.volume_groups.iter().map(|part| part.name.as_str()));
     for (index, disk) in storage.disks.iter().enumerate().filter(|(_, one)| !is_removal(&one.name)) {
         let path = format!("{disks}[{index}]");
         if !disk.name.is_empty() && !is_part_name(&disk.name) {
             written.wrong(Check::DiskName, join(&path, "name"), &disk.name, "is no name of a disk");
         }
         let partitions = join(&path, "partitions");
-        written.nameless(&partitions, disk.partitions.iter().map(|part| part.name.as_str()));
+        written.parts(&partitions, disk.partitions.iter().map(|part| part.name.as_str()));
         for (index, partition) in disk.partitions.iter().enumerate().filter(|(_, one)| !is_removal(&one.name)) {
             let path = format!("{partitions}[{index}]");
             uuid(partition.uuid.as_deref(), &path, is_uuid, written);
@@ -65,7 +71,7 @@ fn storage(storage: &Storage, path: &str, written: &mut Written<'_>) {
         lvm_name(&group.name, &path, written);
         uuid(group.uuid.as_deref(), &path, |text| is_uuid(text) || is_lvm_uuid(text), written);
         let volumes = join(&path, "logicalVolumes");
-        written.nameless(&volumes, group.logical_volumes.iter().map(|part| part.name.as_str()));
+        written.parts(&volumes, group.logical_volumes.iter().map(|part| part.name.as_str()));
         for (index, volume) in group.logical_volumes.iter().enumerate().filter(|(_, one)| !is_removal(&one.name)) {
             let path = format!("{volumes}[{index}]");
             lvm_name(&volume.name, &path, written);
@@ -131,7 +137,7 @@ fn platform(platform: &Platform, path: &str, written: &mut Written<'_>) {
         }
     }
     let params = join(path, "kernelParams");
-    written.nameless(&params, platform.kernel_params.iter().map(|part| part.name.as_str()));
+    written.parts(&params, platform.kernel_params.iter().map(|part| part.name.as_str()));
     for (index, param) in platform.kernel_params.iter().enumerate().filter(|(_, one)| !is_removal(&one.name)) {
         let path = format!("{params}[{index}]");
         if !param.name.is_empty() && (!is_word(&param.name) || param.name.contains(['=', '"'])) {

@@ -8,10 +8,10 @@ mod host;
 mod network;
 mod settings;
 
+use std::collections::HashSet;
 use std::fmt::Display;
 
-use slipway_api::design::{Interface, Metadata, Platform, Storage};
-
+use crate::design::inherit::Layer;
 use crate::design::rules::Check;
 use crate::design::site::Site;
 use crate::design::source::{NodeSource, join};
@@ -53,6 +53,19 @@ impl Written<'_> {
             self.tell(Check::NameEmpty, format!("{path}[{index}].name"), "the name is empty");
         }
     }
+
+    /// Tells of items of a list that have no name, or that of an item before them. Lists at the top of a Design are made one
+    /// of all its parts, and looked at there.
+    fn parts<'v>(&mut self, path: &str, names: impl IntoIterator<Item = &'v str> + Clone) {
+        self.nameless(path, names.clone());
+        let mut seen: HashSet<&str> = HashSet::new();
+        for (index, name) in names.into_iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            if !seen.insert(name) {
+                let message = format!("`{name:.100}` is defined twice in this list");
+                self.tell(Check::NameTwice, format!("{path}[{index}]"), message);
+            }
+        }
+    }
 }
 
 /// Values of a site, without its Nodes.
@@ -66,13 +79,7 @@ pub(super) fn site(site: &Site, findings: &mut Vec<Finding>) {
         written.nameless(&join(base, "bootActions"), spec.boot_actions.iter().map(|part| part.name.as_str()));
         written.nameless(&join(base, "hostProfiles"), spec.host_profiles.iter().map(|part| part.name.as_str()));
         for (index, profile) in spec.host_profiles.iter().enumerate() {
-            let said = Host {
-                interfaces: &profile.interfaces,
-                storage: profile.storage.as_ref(),
-                platform: profile.platform.as_ref(),
-                metadata: profile.metadata.as_ref(),
-            };
-            host::check(&said, &join(base, &format!("hostProfiles[{index}]")), &mut written);
+            host::check(&Layer::of_profile(profile), &join(base, &format!("hostProfiles[{index}]")), &mut written);
         }
     }
 }
@@ -80,31 +87,12 @@ pub(super) fn site(site: &Site, findings: &mut Vec<Finding>) {
 /// Values of a Node.
 pub(in crate::design) fn node(source: &NodeSource) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let said = Host {
-        interfaces: &source.design.interfaces,
-        storage: source.design.storage.as_ref(),
-        platform: source.design.platform.as_ref(),
-        metadata: source.design.metadata.as_ref(),
-    };
-    if !said.is_empty() {
+    let host = Layer::of_node(&source.design);
+    if !host::is_empty(&host) {
         let object = format!("Node/{}", source.name);
-        host::check(&said, "spec", &mut Written { object: &object, findings: &mut findings });
+        host::check(&host, "spec", &mut Written { object: &object, findings: &mut findings });
     }
     findings
-}
-
-/// What a host profile or a Node says of a host.
-struct Host<'a> {
-    interfaces: &'a [Interface],
-    storage: Option<&'a Storage>,
-    platform: Option<&'a Platform>,
-    metadata: Option<&'a Metadata>,
-}
-
-impl Host<'_> {
-    fn is_empty(&self) -> bool {
-        self.interfaces.is_empty() && self.storage.is_none() && self.platform.is_none() && self.metadata.is_none()
-    }
 }
 
 /// What removes something of a parent has no value of its own.

@@ -79,7 +79,7 @@ fn link(link: &NetworkLink, path: &str, written: &mut Written<'_>) {
 
 fn rack(rack: &Rack, path: &str, written: &mut Written<'_>) {
     let switches = join(path, "switches");
-    written.nameless(&switches, rack.switches.iter().map(|switch| switch.name.as_str()));
+    written.parts(&switches, rack.switches.iter().map(|switch| switch.name.as_str()));
     for (index, switch) in rack.switches.iter().enumerate() {
         let path = format!("{switches}[{index}]");
         if let Some(address) = switch.management_ip.as_ref().filter(|address| !is_address(address)) {

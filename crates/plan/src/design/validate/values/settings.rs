@@ -39,11 +39,14 @@ pub(super) fn check(spec: &DesignSpec, base: &str, written: &mut Written<'_>) {
         }
     }
     let repositories = join(base, "repositories");
-    written.nameless(&repositories, spec.repositories.iter().map(|repository| repository.name.as_str()));
+    written.parts(&repositories, spec.repositories.iter().map(|repository| repository.name.as_str()));
     for (index, one) in spec.repositories.iter().enumerate() {
         repository(one, &format!("{repositories}[{index}]"), written);
     }
-    for (index, tag) in spec.tag_definitions.iter().enumerate().filter(|(_, tag)| !is_tag(&tag.name)) {
+    written.parts(&join(base, "tagDefinitions"), spec.tag_definitions.iter().map(|tag| tag.name.as_str()));
+    for (index, tag) in
+        spec.tag_definitions.iter().enumerate().filter(|(_, tag)| !tag.name.is_empty() && !is_tag(&tag.name))
+    {
         let path = join(base, &format!("tagDefinitions[{index}].name"));
         written.wrong(Check::TagInvalid, path, &tag.name, "is no tag");
     }
