@@ -331,7 +331,10 @@ fn the_picture_in_the_documents_is_that_of_the_sample() {
     let ran = slipway(&root, &["graph", "-f", "manifests/samples/lab"], "");
     assert_eq!(ran.code, 0, "{}", ran.err);
     let shown = std::fs::read_to_string(root.join("docs/images/lab.svg")).unwrap_or_default();
-    assert!(ran.out == shown, "run `slipway graph -f manifests/samples/lab > docs/images/lab.svg` and look at the picture");
+    assert!(
+        ran.out == shown,
+        "run `slipway graph -f manifests/samples/lab > docs/images/lab.svg` and look at the picture"
+    );
 }
 
 #[test]
