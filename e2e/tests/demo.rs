@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use slipway_e2e::lab::assets::repository;
+use slipway_e2e::lab::pages;
 use slipway_e2e::lab::process::{Signal, is_alive, send};
 use slipway_e2e::lab::{Part, can_run, eventually};
 
@@ -60,6 +61,24 @@ fn visits(said: &str) -> Result<(u64, u64)> {
     }
 }
 
+/// README shows the tables of `kubectl get slipway` with the columns that they have.
+fn shows_what_the_readme_shows(state: &Value) -> Result<()> {
+    let path = |field: &str| state[field].as_str().map(PathBuf::from).with_context(|| format!("no {field}"));
+    let mut get = Command::new(path("kubectl")?.join("kubectl"));
+    get.arg("--kubeconfig").arg(path("kubeconfig")?).args(["--namespace", "slipway-demo", "get", "slipway"]);
+    let output = get.output()?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let heads = |text: &str| {
+        pages::alike(text).lines().filter(|line| line.starts_with("NAME ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let shown = pages::shown("README.md", "kubectl get slipway")?;
+    ensure!(
+        !heads(&shown).is_empty() && heads(&shown) == heads(&printed),
+        "README.md does not show what is printed:\n{printed}"
+    );
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_can_be_interrupted_and_run_again_keeps_its_data_and_leaves_nothing() -> Result<()> {
     if !can_run(&[Part::Cluster, Part::Docker]) {
@@ -72,6 +91,7 @@ async fn the_demo_can_be_interrupted_and_run_again_keeps_its_data_and_leaves_not
         let (second, _) = visits(&run(&up, None)?)?;
         ensure!(second > first, "visit {second} came after visit {first}: the data is lost");
         let state: Value = serde_json::from_slice(&std::fs::read(folder().join("state.json"))?)?;
+        shows_what_the_readme_shows(&state)?;
         Ok(state)
     });
     let down = tokio::task::block_in_place(|| run(&["demo-down"], None));

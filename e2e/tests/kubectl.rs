@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use slipway_api::{ContainerService, Node};
 use slipway_e2e::lab::assets::repository;
 use slipway_e2e::lab::namespace::TestNamespace;
+use slipway_e2e::lab::pages;
 use slipway_e2e::lab::run::Run;
 use slipway_e2e::lab::{DockerHost, Image, IpmiSim, Operator, Part, can_run, eventually, operator, with_namespace};
 
@@ -241,6 +242,7 @@ async fn every_verb_does_what_it_says_with_the_rights_of_the_manifests() -> Resu
         let bed = Bed::make(ns).await?;
         nodes(&bed).await?;
         managed(&bed).await?;
+        documented(&bed).await?;
         services(&bed).await?;
         live(&bed)?;
         why(&bed).await
@@ -311,6 +313,24 @@ async fn managed(bed: &Bed) -> Result<()> {
     let written = ns.api::<Node>().get("n20").await?;
     ensure!(written.spec.reboot.is_some(), "--write did not write");
     Ok(())
+}
+
+/// What docs/kubectl.md shows of `power` and `plan` is what they print.
+async fn documented(bed: &Bed) -> Result<()> {
+    let is_shown = |verb: &str, printed: &str| {
+        let shown = pages::alike(&pages::shown("docs/kubectl.md", &format!("kubectl slipway {verb}"))?);
+        let printed = printed.replace(&bed.ns.name, "lab");
+        ensure!(shown == pages::alike(&printed), "docs/kubectl.md does not show what `{verb}` prints:\n{printed}");
+        Ok(())
+    };
+    let wrote = bed.plugin.run(&bed.approver, &["power", "reboot", "node/n20", "--force", "--write"])?.ok()?;
+    is_shown("power reboot node/n20 --force", &wrote.out)?;
+    let is_planned = |node: &Node| {
+        let status = node.status.clone().unwrap_or_default();
+        status.observed_generation == node.metadata.generation && status.plan.is_some_and(|plan| plan.waiting)
+    };
+    bed.ns.wait_for("n20", "a plan of the restart", SOON, is_planned).await?;
+    is_shown("plan node/n20", &bed.view(&["plan", "node/n20"])?.out)
 }
 
 /// tree, and logs of two hosts.

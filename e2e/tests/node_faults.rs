@@ -27,6 +27,7 @@ const SOON: Duration = Duration::from_mins(5);
 const CHASSIS_STATUS: Call = Call::Command(0x00, 0x01);
 const CHASSIS_CONTROL: Call = Call::Command(0x00, 0x02);
 const DEVICE_ID: Call = Call::Command(0x06, 0x01);
+const PRIVILEGE: Call = Call::Command(0x06, 0x3b);
 
 /// A Node whose BMC is not as it should be.
 struct Case {
@@ -199,6 +200,8 @@ async fn of_ipmi(bench: &mut Bench) -> Result<Vec<Case>> {
             .fails("BmcConnectionLost", &["RAKP 2: no answer"]),
     );
     for (name, faults) in [
+        ("busy-once-at-login", vec![Fault::at(PRIVILEGE, Effect::Refuse(0xc0)).nth(1)]),
+        ("numbers-left-out", vec![Fault::at(CHASSIS_STATUS, Effect::SequenceGap(5000))]),
         (
             "rakp-garbage",
             vec![Fault::at(Call::Rakp1, Effect::Garbage(300)), Fault::at(Call::Rakp3, Effect::Garbage(9))],
@@ -211,6 +214,13 @@ async fn of_ipmi(bench: &mut Bench) -> Result<Vec<Case>> {
     ] {
         cases.push(bench.ipmi_fault(name, faults, on).await?);
     }
+    let always_busy = vec![Fault::at(PRIVILEGE, Effect::Refuse(0xc0))];
+    cases.push(
+        bench
+            .ipmi_fault("busy-at-login", always_busy, nothing)
+            .await?
+            .fails("BmcBusy", &["Set Session Privilege Level", "node busy"]),
+    );
     // It does what it was told, and restarts before it says so.
     let restart = |settings: &mut ipmi::Settings| settings.restart = Duration::from_secs(3);
     let reboots = vec![Fault::at(CHASSIS_CONTROL, Effect::RestartAfter).nth(1)];
@@ -281,6 +291,15 @@ async fn of_redfish(bench: &mut Bench) -> Result<Vec<Case>> {
             .await?
             .fails("NotABmc", &["redirects", "redfish+https"]),
         bench.redfish("links-elsewhere", vec![Bug::LinksElsewhere], on).await?,
+        bench.redfish("root-has-moved", vec![Bug::MovesRoot], on).await?,
+        bench.redfish("root-without-links", vec![Bug::RootWithoutLinks], on).await?,
+        bench.redfish("serial-is-no-text", vec![Bug::SpoiltTexts], on).await?,
+        bench.redfish("media-forbidden", vec![Bug::Answers("VirtualMedia", 403)], on).await?,
+        bench.redfish("parts-fail", vec![Bug::Answers("Memory/", 500)], on).await?,
+        bench
+            .redfish("no-system-yet", vec![Bug::NoSystems], nothing)
+            .await?
+            .fails("BmcBusy", &["shows no system at all", "just started"]),
         bench
             .redfish("no-such-reset", vec![Bug::OffersResets(&["ForceOff"])], on)
             .await?

@@ -213,12 +213,13 @@ async fn a_certificate_that_changes_stops_everything_and_is_said() -> Result<()>
         ensure!(message.contains(&trusted) && message.contains("Nothing was sent to it"), "{message}");
         ensure!(asked(&bmc.machine()) == 0 && bmc.count("login") == before, "{:?}", bmc.calls());
 
-        // A person looks, and says that it is trusted from now on.
-        apply(&ns, "n", &address, &with(json!({"insecureSkipVerify": true}), "On")).await?;
+        // A person looks, and says that it is trusted from now on; then, that the next one on first use is.
+        let digest = message.split("its SHA-256 is ").nth(1).and_then(|rest| rest.get(..64)).context("no digest")?;
+        apply(&ns, "n", &address, &with(json!({"pinSha256": digest}), "On")).await?;
         until(&ns, "n", "Reconciled").await?;
         apply(&ns, "n", &address, &with(json!({"trustOnFirstUse": true}), "On")).await?;
         let node = ns.wait_for::<Node>("n", "another pin", SOON, |node| pin(node).is_some()).await?;
-        ensure!(pin(&node) != Some(trusted), "it is the old one");
+        ensure!(pin(&node).as_deref() == Some(digest), "{:?} is pinned, not {digest}", pin(&node));
         until(&ns, "n", "Reconciled").await?;
         ensure!(asked(&bmc.machine()) == 1, "{:?}", bmc.machine().events());
         Ok(())

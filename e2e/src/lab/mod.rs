@@ -12,6 +12,7 @@ pub mod images;
 pub mod ipmi_sim;
 pub mod namespace;
 pub mod operator;
+pub mod pages;
 pub mod prerequisites;
 pub mod process;
 pub mod proxy;
