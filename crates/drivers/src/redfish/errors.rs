@@ -115,7 +115,9 @@ impl Refusal {
     pub(super) fn as_error(&self, reason: Reason, what: &str) -> DriverError {
         let words = if self.words.is_empty() { "it says no more" } else { &self.words };
         let later = self.retry_after.map_or_else(String::new, |secs| format!("; it asks to come back in {secs} s"));
-        reason.error(format!("{what}: the BMC answered with status {}: {words}{later}", self.status))
+        // A task tells what became of it with messages alone.
+        let status = if self.status == 0 { "says".to_owned() } else { format!("answered with status {}", self.status) };
+        reason.error(format!("{what}: the BMC {status}: {words}{later}"))
     }
 }
 
