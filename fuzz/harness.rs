@@ -15,6 +15,34 @@ const SOON: Duration = Duration::from_mins(1);
 /// Bytes that a mutation does not add to any more.
 const LARGE: usize = 1 << 16;
 
+/// The tests of a crate's targets, and the one that goes on for as long as one likes.
+macro_rules! tests {
+    ($corpus:expr, damaged: $places:expr, mutated: $tries:expr) => {
+        #[test]
+        fn files() {
+            $corpus.files();
+        }
+
+        #[test]
+        fn files_that_are_damaged() {
+            $corpus.damaged($places);
+        }
+
+        #[test]
+        fn mutations() {
+            $corpus.mutated($tries);
+        }
+
+        /// Random mutations of the corpus for as long as the environment says.
+        #[test]
+        #[ignore = "long: for people who look for bugs"]
+        fn mutations_for_a_while() {
+            $corpus.mutated_for_a_while();
+        }
+    };
+}
+pub(crate) use tests;
+
 /// The targets of a crate.
 pub struct Corpus {
     /// By the name of their folder.

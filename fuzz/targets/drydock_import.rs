@@ -1,7 +1,9 @@
 #![no_main]
 
 #[path = "../../crates/plan/tests/targets/mod.rs"]
-#[allow(dead_code)] // The other targets.
 mod targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::sites::import(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let (_, target) = targets::TARGETS.iter().find(|(name, _)| *name == "drydock_import").expect("a target of this name");
+    target(data);
+});

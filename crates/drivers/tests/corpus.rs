@@ -24,24 +24,4 @@ const CORPUS: harness::Corpus = harness::Corpus {
     ],
 };
 
-#[test]
-fn files() {
-    CORPUS.files();
-}
-
-#[test]
-fn files_that_are_damaged_at_each_byte() {
-    CORPUS.damaged(usize::MAX);
-}
-
-#[test]
-fn mutations() {
-    CORPUS.mutated(5000);
-}
-
-/// Random mutations of the corpus for as long as the environment says.
-#[test]
-#[ignore = "long: for people who look for bugs"]
-fn mutations_for_a_while() {
-    CORPUS.mutated_for_a_while();
-}
+harness::tests!(CORPUS, damaged: usize::MAX, mutated: 5000);

@@ -10,20 +10,7 @@ use proptest::prelude::*;
 
 const CORPUS: harness::Corpus = harness::Corpus { targets: targets::TARGETS, words: &[] };
 
-#[test]
-fn files() {
-    CORPUS.files();
-}
-
-#[test]
-fn files_that_are_damaged_at_each_byte() {
-    CORPUS.damaged(usize::MAX);
-}
-
-#[test]
-fn mutations() {
-    CORPUS.mutated(2000);
-}
+harness::tests!(CORPUS, damaged: usize::MAX, mutated: 2000);
 
 proptest! {
     #[test]
@@ -32,11 +19,4 @@ proptest! {
             target(&data);
         }
     }
-}
-
-/// Random mutations of the corpus for as long as the environment says.
-#[test]
-#[ignore = "long: for people who look for bugs"]
-fn mutations_for_a_while() {
-    CORPUS.mutated_for_a_while();
 }

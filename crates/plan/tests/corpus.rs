@@ -67,24 +67,4 @@ const CORPUS: harness::Corpus = harness::Corpus {
     ],
 };
 
-#[test]
-fn files() {
-    CORPUS.files();
-}
-
-#[test]
-fn files_that_are_damaged() {
-    CORPUS.damaged(10);
-}
-
-#[test]
-fn mutations() {
-    CORPUS.mutated(300);
-}
-
-/// Random mutations of the corpus for as long as the environment says.
-#[test]
-#[ignore = "long: for people who look for bugs"]
-fn mutations_for_a_while() {
-    CORPUS.mutated_for_a_while();
-}
+harness::tests!(CORPUS, damaged: 10, mutated: 300);
