@@ -51,6 +51,8 @@ impl Dockerd {
             ])
             .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
             .args(["--host", &format!("unix://{}", at("docker.sock"))])
+            // It starts itself anew for each container, and would collect garbage each time.
+            .envs([("GOGC", "off"), ("GOMEMLIMIT", "128MiB")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

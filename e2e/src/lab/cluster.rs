@@ -26,10 +26,10 @@ use super::assets;
 use super::certificates::{Authority, Identity};
 use super::eventually::eventually;
 use super::process::Daemon;
-use super::run::{Run, output};
+use super::run::{Run, output, spare_collections};
 
 /// How long the API server may take to be ready, on a machine that is busy with other tests.
-const READY: Duration = Duration::from_secs(90);
+const READY: Duration = Duration::from_mins(3);
 
 /// An API server with its etcd. There are no controllers: nothing but what the test and the operator do happens to objects.
 #[derive(Debug)]
@@ -139,6 +139,7 @@ impl Cluster {
             // Objects' events are part of what tests look at, so none may be lost to the default limit of one etcd lease per hour.
             "--event-ttl=24h",
         ]);
+        spare_collections(&mut server, "512MiB");
         *lock(&self.apiserver) = Some(Daemon::start("kube-apiserver", server, &self.dir.join("apiserver.log"))?);
         let client = self.client().await?;
         eventually("the API server to be ready", READY, || async {
@@ -320,7 +321,7 @@ pub async fn install_crds(client: &Client) -> Result<()> {
         bail!("no CRD in {}; run: cargo xtask generate", dir.display());
     }
     for name in names {
-        eventually(&format!("{name} to be served"), Duration::from_secs(30), || async {
+        eventually(&format!("{name} to be served"), Duration::from_mins(1), || async {
             let status = api.get(&name).await?.status.and_then(|status| status.conditions).unwrap_or_default();
             let established = status.iter().any(|it| it.type_ == "Established" && it.status == "True");
             if established { Ok(()) } else { bail!("not Established yet") }

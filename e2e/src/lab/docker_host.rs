@@ -25,10 +25,10 @@ use super::eventually::eventually;
 use super::images::Image;
 use super::prerequisites::{self, Part};
 use super::process::{Daemon, Signal, wait_stopped};
-use super::run::{Run, ip, output};
+use super::run::{Run, ip, output, spare_collections};
 
 /// How long an engine may take to answer after its start.
-const READY: Duration = Duration::from_mins(1);
+const READY: Duration = Duration::from_mins(2);
 
 /// What every engine that Slipway supports speaks.
 const OLDEST_API: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
@@ -98,7 +98,7 @@ impl DockerHost {
         let machine = switch_on(&run, &name, &dir, &options, root.as_deref())?;
         let cable = format!("slip{}-{number}", run.slot());
         let host = Self { name, number, dir, cable, options, dockerd: Mutex::new(None), machine, run };
-        eventually("the host's file systems", Duration::from_secs(20), || async {
+        eventually("the host's file systems", Duration::from_mins(1), || async {
             host.machine.check()?;
             fs::metadata(host.dir.join("made")).context("not mounted yet")
         })
@@ -172,6 +172,7 @@ impl DockerHost {
             "--shutdown-timeout=3".to_owned(),
         ]);
         dockerd.args(&self.options.args);
+        spare_collections(&mut dockerd, "128MiB");
         *self.dockerd() = Some(Daemon::start_forked("dockerd", dockerd, &self.log())?);
         eventually(&format!("the engine of {} to answer", self.name), READY, || async {
             if let Some(dockerd) = &*self.dockerd() {
@@ -210,7 +211,7 @@ impl DockerHost {
         let dockerd = self.dockerd();
         let dockerd = dockerd.as_ref().context("the engine does not run")?;
         dockerd.signal(Signal::STOP)?;
-        ensure!(wait_stopped(dockerd.pid(), Duration::from_secs(10)), "{} does not stop", dockerd.name());
+        ensure!(wait_stopped(dockerd.pid(), Duration::from_mins(1)), "{} does not stop", dockerd.name());
         Ok(())
     }
 

@@ -18,11 +18,12 @@ use super::certificates::Authority;
 pub const MARK: &str = "SLIPWAY_LAB_RUN";
 
 /// Slots of a machine: each is a /24 of 10.77.0.0/16.
-const SLOTS: std::ops::RangeInclusive<u8> = 1..=200;
+const SLOTS: std::ops::RangeInclusive<u8> = 1..=40;
 
 /// First port of slot 1. Below the kernel's range for outgoing connections, so that none of those takes one.
 const FIRST_PORT: u16 = 20_000;
-const PORTS_PER_SLOT: u16 = 60;
+/// More than a test program asks for, so that none is given out twice: that of an operator that is being restarted looks free.
+const PORTS_PER_SLOT: u16 = 300;
 
 /// Names of the bridges, without the slot.
 const BRIDGE: &str = "sliplab";
@@ -249,6 +250,12 @@ fn take_slot(root: &Path) -> Result<(u8, File)> {
         }
     }
     bail!("all {} slots of the lab are taken", SLOTS.count())
+}
+
+/// Lets a Go program and those that it starts collect garbage only when they come near to that much memory. Much of what a test of
+/// containers computes is a dockerd that starts itself anew for each container, and half of that is the collection.
+pub(super) fn spare_collections(command: &mut Command, limit: &str) {
+    command.env("GOGC", "off").env("GOMEMLIMIT", limit);
 }
 
 /// Runs `ip` from iproute2.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use futures::future::join_all;
 use slipway_e2e::lab::Action;
 use slipway_e2e::lab::process::{Signal, send};
 use slipway_e2e::lab::site::SOON;
@@ -122,16 +123,18 @@ async fn run(phase: Phase, fault: Fault, pick: impl Fn(usize, usize) -> bool) ->
 
 /// One call in the middle of each phase.
 async fn once_in_each_phase(fault: Fault) -> Result<()> {
-    for phase in PHASES {
-        run(phase, fault, |number, points| number == points).await?;
-    }
-    Ok(())
+    in_every_phase(fault, |number, points| number == points).await
 }
 
-/// Before and after every call of every phase, the phases side by side.
+/// Before and after every call of every phase.
 async fn at_every_call(fault: Fault) -> Result<()> {
-    let phases = PHASES.map(|phase| Box::pin(run(phase, fault, |_, _| true)));
-    futures::future::try_join_all(phases).await.map(drop)
+    in_every_phase(fault, |_, _| true).await
+}
+
+/// The phases side by side, each on a host of its own: most of a case is waiting for what was struck to be noticed.
+async fn in_every_phase(fault: Fault, pick: impl Fn(usize, usize) -> bool + Copy) -> Result<()> {
+    let phases = PHASES.map(|phase| Box::pin(run(phase, fault, pick)));
+    join_all(phases).await.into_iter().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! The test programs of the workspace: built once, then run two at a time, since those that wait leave the machine to those that
-//! compute.
+//! The test programs of the workspace: built once, then run in lanes. All lanes but one take those that wait for most of their time,
+//! the last one those that compute, so that there is always something to compute and never much of it at a time.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -15,12 +15,25 @@ use slipway_e2e::lab::operator;
 
 use super::{Tally, cargo};
 
-/// Programs that run at one time.
-const PROGRAMS_AT_ONCE: usize = 2;
-/// Tests of one program that run at one time, at least: most of an end-to-end test is waiting.
+/// Lanes of programs that wait.
+const WAITING_LANES: usize = 2;
+/// Tests of one program that run at one time, at least.
 const TESTS_AT_ONCE: usize = 6;
-/// The program that takes longest begins first.
-const LONGEST: &str = "e2e/container_service";
+/// And of one whose tests wait for most of their time, for engines and for an operator.
+const WAITING_TESTS_AT_ONCE: usize = 8;
+/// Those that wait for long, the longest first: what begins late ends late.
+const LONGEST: [&str; 8] = [
+    "e2e/container_service",
+    "e2e/compose_parity",
+    "e2e/node_crash",
+    "e2e/node_faults",
+    "e2e/node_life",
+    "e2e/redfish_sushy",
+    "e2e/design",
+    "fakes/docker_real",
+];
+/// Those that compute for long, the longest last: they are taken from the end.
+const COMPUTING: [&str; 4] = ["operator/cli", "plan/simulation", "operator/faults_containers", "plan/rollout"];
 
 /// What was built.
 pub(super) struct Built {
@@ -80,7 +93,7 @@ pub(super) fn build() -> Result<Built> {
     let status = child.wait()?;
     ensure!(status.success(), "see above ({status})");
     ensure!(!built.programs.is_empty(), "cargo built no test program");
-    built.programs.sort_by_key(|program| (program.name != LONGEST, !program.name.starts_with("e2e/")));
+    built.programs.sort_by_key(Program::place);
     Ok(built)
 }
 
@@ -89,27 +102,41 @@ impl Built {
     pub(super) fn run(self, full: bool) -> Vec<Tally> {
         let Self { programs, slipway } = self;
         let queue = Mutex::new(VecDeque::from(programs));
-        let lane = || {
+        let lane = |next: fn(&mut VecDeque<Program>) -> Option<Program>| {
             let mut tallies = Vec::new();
             loop {
-                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let next = next(&mut queue.lock().unwrap_or_else(PoisonError::into_inner));
                 let Some(program) = next else { break tallies };
                 tallies.push(watch(&program.name, &mut program.command(slipway.as_deref(), full)));
             }
         };
+        let lane = &lane;
         std::thread::scope(|scope| {
-            let lanes: Vec<_> = (0..PROGRAMS_AT_ONCE).map(|_| scope.spawn(lane)).collect();
+            let waiting = (0..WAITING_LANES).map(|_| scope.spawn(move || lane(VecDeque::pop_front)));
+            let computing = scope.spawn(move || lane(VecDeque::pop_back));
+            let lanes: Vec<_> = waiting.chain([computing]).collect();
             lanes.into_iter().flat_map(|lane| lane.join().unwrap_or_default()).collect()
         })
     }
 }
 
 impl Program {
+    fn is_waiting(&self) -> bool {
+        self.name.starts_with("e2e/")
+    }
+
+    /// Where it stands in the queue.
+    fn place(&self) -> (usize, bool, usize) {
+        let place = |list: &[&str]| list.iter().position(|name| *name == self.name);
+        (place(&LONGEST).unwrap_or(LONGEST.len()), !self.is_waiting(), place(&COMPUTING).map_or(0, |place| place + 1))
+    }
+
     /// As cargo would run it.
     fn command(&self, slipway: Option<&Path>, full: bool) -> Command {
         let mut command = Command::new(&self.path);
         command.current_dir(&self.package).env("CARGO_MANIFEST_DIR", &self.package).stdin(Stdio::null());
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).max(TESTS_AT_ONCE);
+        let least = if self.is_waiting() { WAITING_TESTS_AT_ONCE } else { TESTS_AT_ONCE };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).max(least);
         command.env("RUST_TEST_THREADS", threads.to_string());
         if let Some(slipway) = slipway {
             command.env(operator::BINARY, slipway);

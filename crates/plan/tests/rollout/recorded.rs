@@ -180,7 +180,7 @@ fn what_is_really_under_way_keeps_to_the_budgets_whoever_is_killed() {
                 break;
             }
             // A failure that is noticed only after the request is another one's matter.
-            if round % 400 == 0 {
+            if round % 100 == 0 {
                 world.rollout.retry = Some(RolloutRetry { requested_at: format!("last {round}") });
             }
             world.step(&mut random, false);
