@@ -101,7 +101,7 @@ async fn the_demo_can_be_interrupted_and_run_again_keeps_its_data_and_leaves_not
     let keeper = u32::try_from(state["pid"].as_u64().context("no pid")?)?;
     let socket = PathBuf::from(state["hosts"][0]["socket"].as_str().context("the demo has no engine of its own")?);
     let host = socket.parent().context("no directory")?.to_owned();
-    eventually("what the demo ran on to be gone", Duration::from_secs(20), || async {
+    eventually("what the demo ran on to be gone", Duration::from_mins(1), || async {
         ensure!(!is_alive(keeper), "process {keeper} is left");
         ensure!(!host.exists(), "{} is left", host.display());
         Ok(())

@@ -10,15 +10,15 @@ use slipway_ipmi::commands::boot::{BootDevice, BootFlags};
 use slipway_ipmi::commands::chassis::{ChassisControl, GetChassisStatus};
 use slipway_ipmi::{CipherSuite, Client, Config, Credentials, Error, Patience, Step};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 fn config(password: &str) -> Result<Config> {
     Ok(Config::new(Credentials::new("admin", password)?))
 }
 
-/// Gives up soon.
+/// Repeats soon, and gives up once a busy machine would have answered.
 fn hasty() -> Result<Config> {
-    let patience = Patience { first: Duration::from_millis(100), tries: 3, deadline: Duration::from_secs(1) };
+    let patience = Patience { first: Duration::from_millis(100), tries: 3, deadline: Duration::from_secs(5) };
     Ok(Config { patience, ..config("secret")? })
 }
 

@@ -21,7 +21,7 @@ use slipway_e2e::lab::{
     can_run, eventually,
 };
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 fn sleeper(image: &Image) -> ContainerCreateBody {
     ContainerCreateBody { image: Some(image.reference().to_owned()), ..ContainerCreateBody::default() }
@@ -376,7 +376,7 @@ fn nothing_is_left_of_a_run_that_is_killed() -> Result<()> {
     ensure!(links.len() >= 2 && processes >= 4, "nothing runs: {links:?}, {processes}");
     child.kill()?;
     child.wait()?;
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + Duration::from_mins(2);
     loop {
         let (links, processes) = traces(slot, dir)?;
         let mounts = fs::read_to_string("/proc/mounts")?.matches(&format!("{}/", dir.display())).count();

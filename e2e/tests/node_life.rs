@@ -22,6 +22,7 @@ use slipway_fakes::bmc::ipmi::{Effect, End, FakeIpmi, Fault, Privilege, Settings
 use slipway_fakes::bmc::redfish::{self, FakeRedfish, Flavour};
 use slipway_fakes::bmc::{Happening, Identity, Machine, Power, Timing};
 use slipway_fakes::faults;
+use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_mins(3);
 const PASSWORD: &str = "secret-123";
@@ -84,7 +85,7 @@ async fn a_secret_that_goes_and_comes_back_stops_nothing_for_good() -> Result<()
         let secrets: Api<k8s_openapi::api::core::v1::Secret> = ns.api();
         secrets.delete("login", &DeleteParams::default()).await?;
         until(&ns, "n", "SecretMissing").await?;
-        bmc.until_all_closed().await;
+        timeout(SOON, bmc.until_all_closed()).await.context("a session is left")?;
         login(&ns, "login", PASSWORD).await?;
         until(&ns, "n", "Reconciled").await?;
         ensure!(asked(&bmc.machine()) == 1, "{:?}", bmc.machine().events());

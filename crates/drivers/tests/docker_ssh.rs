@@ -5,13 +5,13 @@
 mod support;
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use slipway_drivers::docker::{Address, Connect, Factory};
 use slipway_drivers::{Class, DriverError};
-use support::{Dockerd, bound};
+use support::{Dockerd, SOON, bound, free_port};
 use tempfile::TempDir;
 
 /// An sshd that lets one key in.
@@ -35,7 +35,7 @@ impl Sshd {
             let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &path(key)]).status();
             assert!(made.unwrap().success());
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let config = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
              PasswordAuthentication no\nPermitRootLogin prohibit-password\nUsePAM no\nSetEnv {environment}\n",
@@ -51,7 +51,7 @@ impl Sshd {
             .stderr(log)
             .spawn()
             .unwrap();
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + SOON;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < until, "{}", fs::read_to_string(path("log")).unwrap());
             std::thread::sleep(Duration::from_millis(20));
@@ -107,7 +107,7 @@ async fn an_engine_behind_ssh_works_and_closed_ways_say_why() {
     let ssh_of_ours = || children("ssh");
     assert!(!ssh_of_ours().is_empty());
     drop(engine);
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + SOON;
     while !ssh_of_ours().is_empty() {
         assert!(Instant::now() < until, "ssh is still running: {:?}", ssh_of_ours());
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod support;
+
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +18,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use slipway_drivers::docker::{Address, Connect, Factory};
 use slipway_drivers::{Class, DriverError};
+use support::{SOON, free_port};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -261,7 +264,7 @@ async fn a_real_engine_behind_tls_answers_and_refuses() {
     std::fs::write(path("ca"), ca.pem()).unwrap();
     std::fs::write(path("cert"), &identity.cert).unwrap();
     std::fs::write(path("key"), &identity.key).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     // It ends with the test, even if that is killed.
     let mut dockerd = Command::new("setpriv")
         .args(["--pdeathsig", "TERM", "dockerd"])
@@ -276,7 +279,7 @@ async fn a_real_engine_behind_tls_answers_and_refuses() {
         .spawn()
         .unwrap();
     let good = ping_address(port, &ca, &client(&ca));
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + SOON;
     let mut answer = ping(&good).await;
     while answer.is_err() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(50)).await;

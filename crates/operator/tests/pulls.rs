@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 const IMAGE: &str = "reg.lab/web:1";
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 fn pull(password: &str) -> Pull {
     let login = RegistryLogin {

@@ -94,7 +94,7 @@ impl IpmiSim {
     /// Waits until it answers.
     async fn ready(&self) -> Result<()> {
         // A mistake in its command file makes it run on and listen nowhere, so its being alive says nothing.
-        eventually("ipmi_sim to answer", Duration::from_secs(20), || async {
+        eventually("ipmi_sim to answer", Duration::from_mins(1), || async {
             self.daemon.check()?;
             let any: IpAddr =
                 if self.address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -144,7 +144,7 @@ impl IpmiSim {
     /// It hears and says nothing; what comes meanwhile waits.
     pub fn freeze(&self) -> Result<()> {
         self.daemon.signal(Signal::STOP)?;
-        ensure!(wait_stopped(self.daemon.pid(), Duration::from_secs(10)), "ipmi_sim does not stop");
+        ensure!(wait_stopped(self.daemon.pid(), Duration::from_mins(1)), "ipmi_sim does not stop");
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use super::run::Run;
 pub const BINARY: &str = "SLIPWAY_BIN";
 
 /// How long the operator may take to be ready.
-const READY: Duration = Duration::from_mins(1);
+const READY: Duration = Duration::from_mins(2);
 
 /// A running operator. It is killed when dropped.
 #[derive(Debug)]

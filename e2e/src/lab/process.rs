@@ -36,7 +36,7 @@ impl Daemon {
     pub fn start_forked(name: &str, command: Command, log: &Path) -> Result<Self> {
         let mut daemon = Self::start(name, command, log)?;
         let children = format!("/proc/{0}/task/{0}/children", daemon.child.id());
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while Instant::now() < deadline {
             let child = fs::read_to_string(&children).unwrap_or_default();
             if let Some(pid) = child.split_whitespace().next().and_then(|pid| pid.parse().ok()) {
@@ -48,7 +48,7 @@ impl Daemon {
             }
             std::thread::yield_now();
         }
-        bail!("{name} was not started within 10 s: {}", daemon.log_tail(20))
+        bail!("{name} was not started within a minute: {}", daemon.log_tail(20))
     }
 
     /// Its name in messages.

@@ -47,7 +47,7 @@ impl PxeLab {
         holder.args(["--net", "sleep", "infinity"]);
         let network = Daemon::start("the network's holder", holder, &dir.join("network.log"))?;
         let pid = network.pid();
-        eventually("the network namespace", Duration::from_secs(10), || async {
+        eventually("the network namespace", Duration::from_mins(1), || async {
             let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net"));
             ensure!(namespace(&pid.to_string())? != namespace("self")?, "not made yet");
             Ok(())
@@ -61,7 +61,7 @@ impl PxeLab {
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))?;
         let bmc = IpmiSim::start_with(&hook, &[&pid.to_string()]).await?;
         let lab = Self { bmc, http, _dnsmasq: dnsmasq, _network: network, _run: run };
-        eventually("the web server", Duration::from_secs(20), || async {
+        eventually("the web server", Duration::from_mins(1), || async {
             lab.http.check()?;
             run_program(
                 "nsenter",

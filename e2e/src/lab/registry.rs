@@ -75,7 +75,7 @@ impl Registry {
         command.arg("serve").arg(self.dir.join("config.yml"));
         let daemon = Daemon::start("docker-registry", command, &self.dir.join("log"))?;
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(daemon);
-        eventually("the registry to listen", Duration::from_secs(20), || async {
+        eventually("the registry to listen", Duration::from_mins(1), || async {
             if let Some(server) = &*self.server.lock().unwrap_or_else(PoisonError::into_inner) {
                 server.check()?;
             }

@@ -6,7 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
-use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder, ListVolumesOptionsBuilder};
+use bollard::query_parameters::{
+    EventsOptions, InspectContainerOptions, ListContainersOptionsBuilder, ListVolumesOptionsBuilder,
+};
+use futures::TryStreamExt;
+use futures::future::try_join_all;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -19,7 +24,7 @@ use super::namespace::TestNamespace;
 use super::operator::Operator;
 
 /// For what must happen soon, on a machine that is busy.
-pub const SOON: Duration = Duration::from_mins(2);
+pub const SOON: Duration = Duration::from_mins(3);
 
 /// The image of the lab that sleeps until it is told to end, then ends at once.
 pub const SLEEPER: &str = "lab/sleeper:1";
@@ -37,14 +42,13 @@ pub struct Site {
 impl Site {
     /// Hosts `h0`, `h1`, … on engine 20.10, reached by their sockets, with the sleeper's image.
     pub async fn with_hosts(ns: Arc<TestNamespace>, count: usize) -> Result<Self> {
-        let mut hosts = Vec::new();
-        for number in 0..count {
+        let hosts = try_join_all((0..count).map(async |number| {
             let host = DockerHost::start().await?;
             host.load(&Image::new(SLEEPER)).await?;
             ns.create(&host.unix_node(&format!("h{number}"))).await?;
-            hosts.push(host);
-        }
-        let operator = ns.operator().await?;
+            anyhow::Ok(host)
+        }));
+        let (hosts, operator) = tokio::try_join!(hosts, ns.operator())?;
         Ok(Self { ns, hosts, operator })
     }
 
@@ -134,6 +138,43 @@ impl Site {
             .build();
         let found = host.docker()?.list_volumes(Some(options)).await?;
         Ok(found.volumes.unwrap_or_default().into_iter().map(|it| it.name).collect())
+    }
+}
+
+/// When containers started and ended on a host from a moment on, as its engine has logged it.
+#[derive(Debug, Default)]
+pub struct Lives {
+    /// Starts, in ns since 1970.
+    pub starts: Vec<i64>,
+    /// Ends, likewise.
+    pub ends: Vec<i64>,
+}
+
+impl Lives {
+    /// Reads them.
+    pub async fn since(host: &DockerHost, from: Timestamp) -> Result<Self> {
+        let time = |at: Timestamp| format!("{}.{:09}", at.as_second(), at.subsec_nanosecond());
+        let filters = [("type", vec!["container"]), ("event", vec!["die", "start"])];
+        let filters = filters.map(|(key, values)| (key.to_owned(), values.into_iter().map(str::to_owned).collect()));
+        let options = EventsOptions {
+            since: Some(time(from)),
+            until: Some(time(Timestamp::now())),
+            filters: Some(filters.into()),
+        };
+        let mut lives = Self::default();
+        let mut events = std::pin::pin!(host.docker()?.events(Some(options)));
+        while let Some(event) = events.try_next().await? {
+            let list = if event.action.as_deref() == Some("start") { &mut lives.starts } else { &mut lives.ends };
+            list.extend(event.time_nano);
+        }
+        Ok(lives)
+    }
+
+    /// An error unless the first start came before the first end.
+    pub fn overlap(&self) -> Result<()> {
+        let (start, end) = (self.starts.first().context("no start")?, self.ends.first().context("no end")?);
+        ensure!(start < end, "the old one ended before the new one started: {self:?}");
+        Ok(())
     }
 }
 

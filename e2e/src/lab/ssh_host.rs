@@ -52,7 +52,7 @@ impl<'a> SshHost<'a> {
         command.args(["-D", "-e", "-f"]).arg(dir.join("config"));
         let server = Daemon::start_forked("sshd", command, &dir.join("log"))?;
         let ssh = Self { host, dir, server };
-        eventually("the ssh server to listen", Duration::from_secs(20), || async {
+        eventually("the ssh server to listen", Duration::from_mins(1), || async {
             ssh.server.check()?;
             tokio::net::TcpStream::connect((host.v4(), 22)).await?;
             Ok(())

@@ -69,7 +69,7 @@ impl Sushy {
         let server = Daemon::start("sushy-emulator", command, &dir.join("log"))?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let sushy = Self { server, url: format!("{scheme}://127.0.0.1:{port}"), systems: ids, _run: run };
-        eventually("the Redfish emulator to listen", Duration::from_secs(30), || async {
+        eventually("the Redfish emulator to listen", Duration::from_mins(2), || async {
             sushy.server.check()?;
             tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
             Ok(())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use serde_json::{Value, json};
 use slipway_api::container_service::FileSource;
 use slipway_api::refs::KeyRef;
@@ -218,11 +218,12 @@ impl Slipway {
 /// Removes everything of the project.
 async fn remove(engine: &Raw) -> Result<()> {
     let containers = of_project(engine, "containers/json", "?all=true&").await?;
-    try_join_all(containers.iter().map(async |container| {
+    let removed = join_all(containers.iter().map(async |container| {
         let id = container["Id"].as_str().context("a container without ID")?;
         engine.delete(&format!("/containers/{id}?force=true&v=true")).await
     }))
-    .await?;
+    .await;
+    removed.into_iter().collect::<Result<()>>()?;
     for kind in ["networks", "volumes"] {
         for thing in of_project(engine, kind, "?").await? {
             let name = thing["Name"].as_str().context("a thing without name")?;
@@ -269,7 +270,7 @@ async fn await_dependencies(definition: &Definition, container: &Container, engi
     for (service, dependency) in &container.depends_on {
         let key = ContainerKey { service: service.clone(), number: 1 };
         let name = &definition.containers.get(&key).context("a dependency without container")?.name;
-        eventually(&format!("{name} to be {:?}", dependency.condition), Duration::from_secs(30), || async {
+        eventually(&format!("{name} to be {:?}", dependency.condition), Duration::from_mins(2), || async {
             let state = engine.get(&format!("/containers/{name}/json")).await?["State"].clone();
             let met = match dependency.condition {
                 Condition::Started => true,

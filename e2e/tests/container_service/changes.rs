@@ -2,11 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use bollard::query_parameters::StopContainerOptions;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use slipway_api::ContainerService;
-use slipway_e2e::lab::site::{SLEEPER, SOON, Site, exec, id_of, inspect, ready_condition, runs};
+use slipway_e2e::lab::site::{Lives, SLEEPER, SOON, Site, exec, id_of, inspect, ready_condition, runs};
 use slipway_e2e::lab::{DockerHost, Image, Part, Registry, can_run, eventually};
 
 use crate::on_site;
@@ -98,12 +99,10 @@ async fn start_first_has_the_new_one_up_before_the_old_one_stops() -> Result<()>
         };
         site.apply("app", &spec("1")).await?;
         site.ready("app").await?;
+        let before = Timestamp::now();
         site.apply("app", &spec("2")).await?;
-        site.wait_containers(site.host(), "app", "both to run for a moment", |all| {
-            all.len() == 2 && all.values().all(runs)
-        })
-        .await?;
         site.ready("app").await?;
+        Lives::since(site.host(), before).await?.overlap()?;
         let now = site.containers(site.host(), "app").await?;
         ensure!(now.len() == 1 && now.contains_key("app-web-1"), "{:?}", now.keys());
         let env = inspect(site.host(), "app-web-1").await?.config.and_then(|it| it.env).unwrap_or_default();

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
@@ -69,7 +70,7 @@ async fn an_api_server_that_was_away_or_forgot_the_past_is_taken_up_again() -> R
     .await
 }
 
-/// Everything but Events, for a user of the test's own.
+/// Rights on these resources of each group, for a user of the test's own. The API server learns of them in its own time.
 async fn allow(site_of: &kube::Client, user: &str, groups: &[(&str, &[&str])]) -> Result<()> {
     let rules: Vec<_> = groups
         .iter()
@@ -84,7 +85,16 @@ async fn allow(site_of: &kube::Client, user: &str, groups: &[(&str, &[&str])]) -
     }))?;
     Api::all(site_of.clone()).create(&PostParams::default(), &role).await?;
     Api::all(site_of.clone()).create(&PostParams::default(), &binding).await?;
-    Ok(())
+    let (group, resources) = groups.last().context("no group")?;
+    let review: SubjectAccessReview = serde_json::from_value(json!({"spec": {"user": user, "resourceAttributes": {
+        "group": group, "resource": resources[0], "verb": "create", "namespace": "default",
+    }}}))?;
+    eventually("the rights to be in force", SOON, || async {
+        let answer = Api::all(site_of.clone()).create(&PostParams::default(), &review).await?;
+        ensure!(answer.status.is_some_and(|status| status.allowed), "not yet");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

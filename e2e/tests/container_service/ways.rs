@@ -1,10 +1,11 @@
 //! The ways to a host: TLS and ssh, what a Node says when they are barred, and changes by them.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use slipway_api::Node;
 use slipway_api::node::DockerEndpoint;
-use slipway_e2e::lab::site::{SLEEPER, Site, id_of, inspect, runs};
+use slipway_e2e::lab::site::{Lives, SLEEPER, Site, id_of, inspect, runs};
 use slipway_e2e::lab::{DockerHost, HostOptions, Image, Part, ServerCertificate, SshHost, can_run};
 
 use crate::on_site;
@@ -41,15 +42,11 @@ async fn a_change_with_the_new_one_first_goes_by_tls_and_by_ssh() -> Result<()> 
         for host in [&by_tls, &by_ssh] {
             first.push(id_of(&site.containers(host, "app").await?, "app-web-1")?);
         }
+        let before = Timestamp::now();
         site.apply("app", &spec("2")).await?;
-        let both = |host| {
-            site.wait_containers(host, "app", "both to run for a moment", |all| {
-                all.len() == 2 && all.values().all(runs)
-            })
-        };
-        tokio::try_join!(both(&by_tls), both(&by_ssh))?;
         site.ready("app").await?;
         for (host, first) in [&by_tls, &by_ssh].into_iter().zip(first) {
+            Lives::since(host, before).await?.overlap().with_context(|| host.name().to_owned())?;
             let now = site.containers(host, "app").await?;
             ensure!(now.len() == 1 && id_of(&now, "app-web-1")? != first, "{now:?}");
             let env = inspect(host, "app-web-1").await?.config.and_then(|it| it.env).unwrap_or_default();

@@ -13,7 +13,7 @@ use slipway_e2e::lab::{Part, can_run, with_namespace};
 
 use crate::sites::apply;
 
-const SOON: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_mins(2);
 
 const SITE: &str = "
 apiVersion: slipway.dev/v1alpha1
@@ -28,7 +28,7 @@ spec:
       hardwareProfile: hw
       interfaces: [{name: e0, link: gp, slaves: [eno1], networks: [mgmt]}]
       storage: {disks: [{name: sda, partitions: [{name: root, size: 30g, filesystem: {mountpoint: /}}]}]}
-  deletion: {timeout: 5s}
+  deletion: {timeout: 10s}
 ---
 apiVersion: slipway.dev/v1alpha1
 kind: Node
@@ -180,7 +180,7 @@ async fn a_design_in_use_stays_until_its_deadline_and_its_nodes_say_that_it_is_g
             namespace.api::<Node>().delete(name, &DeleteParams::default()).await?;
         }
         namespace.api::<Design>().delete("lab", &DeleteParams::default()).await?;
-        namespace.wait_gone::<Design>("lab", Duration::from_secs(20)).await
+        namespace.wait_gone::<Design>("lab", SOON).await
     })
     .await
 }

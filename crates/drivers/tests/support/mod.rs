@@ -3,14 +3,19 @@
 #![allow(dead_code)] // Not every test binary uses all of it.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use slipway_drivers::docker::{Address, Connect, Engine, Factory};
 use tempfile::TempDir;
+
+/// How long a program may take to answer after its start, on a machine that is busy with other tests.
+pub const SOON: Duration = Duration::from_mins(1);
 
 /// A running dockerd; stopped, with all that it ran, when dropped.
 pub struct Dockerd {
@@ -66,12 +71,14 @@ impl Dockerd {
             .args(["--exec-root", &self.path("exec"), "--pidfile", &self.path("pid")])
             .args(["--default-address-pool", "base=10.98.0.0/24,size=27", "--bip", "10.97.0.1/24"])
             .arg(format!("--host=unix://{}", self.socket.display()))
+            // It starts itself anew for each container, and would collect garbage each time.
+            .envs([("GOGC", "off"), ("GOMEMLIMIT", "128MiB")])
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .process_group(0);
         self.process = Some(command.spawn().unwrap());
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + SOON;
         while !self.docker(&["info"]).status.success() {
             let log = fs::read_to_string(self.path("log")).unwrap_or_default();
             assert!(Instant::now() < until, "dockerd does not answer:\n{log}");
@@ -221,7 +228,7 @@ impl Registry {
             .spawn()
             .unwrap();
         let registry = Self { directory, process };
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + SOON;
         while !registry.log_in(dockerd) {
             assert!(Instant::now() < until, "{}", fs::read_to_string(registry.directory.path().join("log")).unwrap());
             std::thread::sleep(Duration::from_millis(50));
@@ -264,6 +271,17 @@ impl Drop for Registry {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A port of loopback that nobody listens on: below those that the kernel gives to outgoing connections, so that none takes it
+/// before the program does that it is for, and in a part of them of this process's own.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % 500).unwrap() * 16;
+    (0..16)
+        .map(|_| 12_000 + own + NEXT.fetch_add(1, Ordering::Relaxed) % 16)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// A command that ends with the tests, even if they are killed.

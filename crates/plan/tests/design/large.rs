@@ -99,7 +99,7 @@ fn compiled(nodes: usize) -> (Compiler, Duration, Vec<Value>) {
 fn a_thousand_nodes() {
     let (mut compiler, took, nodes) = compiled(1000);
     println!("1000 Nodes compiled and validated in {took:?}");
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
     assert_eq!(compiler.nodes().count(), 1000);
     let mut fastest = Duration::MAX;
     for node in nodes.iter().take(20) {
