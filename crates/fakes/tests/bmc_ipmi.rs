@@ -43,7 +43,7 @@ fn config(password: &str) -> Config {
 
 /// Repeats and gives up soon. The deadline is far enough for a busy machine.
 fn hasty() -> Config {
-    let patience = Patience { first: Duration::from_millis(100), tries: 3, deadline: Duration::from_millis(1500) };
+    let patience = Patience { first: Duration::from_millis(100), tries: 3, deadline: Duration::from_secs(3) };
     Config { patience, ..config("secret") }
 }
 

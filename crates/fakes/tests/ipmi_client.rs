@@ -191,7 +191,7 @@ async fn a_command_whose_answer_is_lost_is_not_sent_again() {
         let bmc = fake(Settings::default()).await;
         bmc.inject(Fault::at(Call::Command(CHASSIS_CONTROL.0, CHASSIS_CONTROL.1), effect));
         let mut config = config("secret");
-        config.patience.deadline = Duration::from_secs(2);
+        config.patience.deadline = Duration::from_secs(4);
         let client = Client::new(bmc.address(), config);
         let error = client.run(&ChassisControl::PowerUp).await.unwrap_err();
         assert!(error.is_maybe_delivered(), "{error}");
