@@ -118,7 +118,7 @@ impl Broken {
         }
         let path = format!("{}.", self.written(path.to_owned()));
         let below = self.unread().filter_map(|unread| unread.strip_prefix(&path));
-        let is_size = |rest: &str| rest.starts_with("storage.") && rest.ends_with(".size");
+        let is_size = |rest: &str| rest.starts_with("storage.") && rest.rsplit('.').next() == Some("size");
         below.filter_map(|rest| if is_size(rest) { Some(SIZE) } else { rest.split(['.', '[']).next() }).collect()
     }
 

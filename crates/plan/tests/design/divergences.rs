@@ -257,8 +257,9 @@ divergences! {
         let came = Came::with(&[twice]).warns("so this one is `root-2` now");
         assert_eq!(names(&came.node("n1")["storage"]["disks"][0]["partitions"]), ["root", "root-2"]);
         let named = ("{name: log, size: 20%, filesystem: {mountpoint: /var/log}}", "{name: root, size: 1%}\n          - {name: root-2, size: 1%}\n          - {name: root, size: 1%}");
-        let names = names(&Came::with(&[named]).warns("`root-3` now").node("n1")["storage"]["disks"][0]["partitions"]);
-        assert_eq!(names, ["root", "root-2", "root-2-2", "root-3"]);
+        let came = Came::with(&[named]).warns("`root-3` now");
+        let partitions = names(&came.node("n1")["storage"]["disks"][0]["partitions"]);
+        assert_eq!(partitions, ["root", "root-2", "root-2-2", "root-3"]);
     }
     tags_that_are_defined_in_part {
         let region = |tags: &str| {

@@ -162,7 +162,9 @@ impl Walk<'_> {
         // A null is as good as nothing.
         let of = |key: &str| metadata.and_then(|metadata| metadata.get(key)).filter(|value| !value.is_null());
         for key in ["name", "namespace"] {
-            of(key).into_iter().for_each(|value| self.value(&text, value, &format!("metadata.{key}")));
+            if let Some(value) = of(key) {
+                self.value(&text, value, &format!("metadata.{key}"));
+            }
         }
         for key in ["labels", "annotations"] {
             let Some(value) = of(key) else { continue };

@@ -20,7 +20,9 @@ pub(super) fn circles(after: &[Vec<usize>]) -> Vec<Vec<usize>> {
             continue;
         }
         if let Some(circle) = shortest(start, after, &component) {
-            circle.iter().for_each(|number| told[*number] = true);
+            for number in &circle {
+                told[*number] = true;
+            }
             told_of[of] += 1;
             circles.push(circle);
         }
@@ -54,7 +56,9 @@ fn shortest(start: usize, after: &[Vec<usize>], component: &[usize]) -> Option<V
 fn components(after: &[Vec<usize>]) -> Vec<usize> {
     let mut awaited_by = vec![Vec::new(); after.len()];
     for (number, others) in after.iter().enumerate() {
-        others.iter().for_each(|other| awaited_by[*other].push(number));
+        for other in others {
+            awaited_by[*other].push(number);
+        }
     }
     let mut component = vec![None; after.len()];
     for root in post_order(after).into_iter().rev() {

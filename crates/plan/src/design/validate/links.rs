@@ -143,16 +143,13 @@ fn vlans(site: &Site, link: &NetworkLink, spot: &Spot<'_>, findings: &mut Vec<Fi
 pub(in crate::design) fn interface(site: &Site, interface: &HostInterface, raws: &mut Vec<Raw>) {
     let name = &interface.name;
     let Some(link_name) = &interface.link else {
-        raws.push(match interface.networks.first() {
-            Some(network) => {
-                let path = names(["interfaces", name, "networks", &network.value]);
-                let message = format!("interface {name} has networks, and is on no link");
-                Raw::new(Check::LinkMissing, network.origin.clone(), path, message)
-            }
-            None => {
-                let message = format!("interface {name} is on no link, so nothing configures it");
-                Raw::new(Check::LinkMissingHarmless, interface.origin.clone(), names(["interfaces", name]), message)
-            }
+        raws.push(if let Some(network) = interface.networks.first() {
+            let path = names(["interfaces", name, "networks", &network.value]);
+            let message = format!("interface {name} has networks, and is on no link");
+            Raw::new(Check::LinkMissing, network.origin.clone(), path, message)
+        } else {
+            let message = format!("interface {name} is on no link, so nothing configures it");
+            Raw::new(Check::LinkMissingHarmless, interface.origin.clone(), names(["interfaces", name]), message)
         });
         return;
     };
