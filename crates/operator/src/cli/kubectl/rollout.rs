@@ -7,8 +7,9 @@ use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
-use slipway_api::Design;
+use slipway_api::conditions::{STALLED, find};
 use slipway_api::design::{GroupState, GroupStatus, RolloutStatus};
+use slipway_api::{Design, Node};
 
 use super::cluster::Reach;
 use super::paint::{BAD, BOLD, DIM, GOOD, WAITS};
@@ -128,6 +129,30 @@ struct Progress {
     groups: Vec<GroupStatus>,
     #[serde(flatten)]
     record: RolloutStatus,
+    /// Nodes in the middle of a step that go no further without a person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stalled: Vec<StalledNode>,
+}
+
+/// A Node that goes no further by itself.
+#[derive(Debug, Serialize)]
+struct StalledNode {
+    name: String,
+    reason: String,
+    message: String,
+}
+
+/// Those of the Nodes in the middle of a step that need a person, and why.
+fn stalled(record: &RolloutStatus, nodes: &[Node]) -> Vec<StalledNode> {
+    let moving = record.in_progress.iter();
+    let found = moving.filter_map(|it| {
+        let node = nodes.iter().find(|node| node.metadata.name.as_deref() == Some(&*it.name))?;
+        let condition =
+            find(&node.status.as_ref()?.conditions, STALLED).filter(|condition| condition.status == "True")?;
+        let (reason, message) = (condition.reason.clone(), condition.message.clone());
+        Some(StalledNode { name: it.name.clone(), reason, message })
+    });
+    found.collect()
 }
 
 impl Status {
@@ -135,7 +160,10 @@ impl Status {
         self.target.must_be(KindName::Design)?;
         let cluster = self.view.reach.cluster().await?;
         let design = cluster.get::<Design>(&self.target).await?;
-        let progress = Progress::of(&design, &self.target.name);
+        let mut progress = Progress::of(&design, &self.target.name);
+        if !progress.record.in_progress.is_empty() {
+            progress.stalled = stalled(&progress.record, &cluster.list_if_allowed::<Node>().await);
+        }
         print(&progress, self.view.output, |out| progress.text(out))?;
         Ok(progress.exit_code())
     }
@@ -150,6 +178,7 @@ impl Progress {
             current: status.observed_generation == design.metadata.generation,
             groups: status.groups,
             record: status.rollout.unwrap_or_default(),
+            stalled: Vec::new(),
         }
     }
 
@@ -188,6 +217,10 @@ impl Progress {
         }
         for node in &self.record.in_progress {
             writeln!(out, "{WAITS}node/{}{WAITS:#} in progress since {}", node.name, node.since)?;
+            for stalled in self.stalled.iter().filter(|stalled| stalled.name == node.name) {
+                writeln!(out, "  {BAD}{}{BAD:#}: {}", stalled.reason, stalled.message)?;
+                writeln!(out, "  what to do: kubectl slipway why node/{}", node.name)?;
+            }
         }
         for node in &self.record.failed {
             writeln!(out, "{BAD}node/{}{BAD:#} failed: {}", node.name, node.message)?;
@@ -230,6 +263,31 @@ mod tests {
              node/n4 in progress since 2026-11-28T05:00:00Z\n\
              node/n5 failed: no\n\
              once that is mended: kubectl slipway rollout retry dsn/lab\n"
+        );
+    }
+
+    #[test]
+    fn a_node_that_needs_a_person_in_the_middle_of_its_step_says_so() {
+        let design = design(&json!({
+            "groups": [{"name": "storage", "state": "InProgress", "nodes": 4, "ready": 3, "failed": 0}],
+            "rollout": {"inProgress": [{"name": "s1", "since": "2026-11-28T12:38:43Z"}, {"name": "s2", "since": "2026-11-28T12:38:43Z"}]},
+        }));
+        let node = |name: &str, type_: &str| -> Node {
+            let condition = json!({"type": type_, "status": "True", "reason": "ApprovalNeeded", "message": "its plan waits for an approval",
+                                   "lastTransitionTime": "2026-11-28T12:38:50Z"});
+            let node = json!({"metadata": {"name": name}, "spec": {}, "status": {"conditions": [condition]}});
+            serde_json::from_value(node).unwrap()
+        };
+        let mut progress = Progress::of(&design, "lab");
+        progress.stalled = stalled(&progress.record, &[node("s1", "Stalled"), node("s2", "Reconciling")]);
+        let mut out = Vec::new();
+        progress.text(&mut out).unwrap();
+        assert_eq!(
+            anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string(),
+            "storage  in progress  3/4 ready\n\
+             node/s1 in progress since 2026-11-28T12:38:43Z\n  ApprovalNeeded: its plan waits for an approval\n  \
+             what to do: kubectl slipway why node/s1\n\
+             node/s2 in progress since 2026-11-28T12:38:43Z\n"
         );
     }
 
