@@ -1,13 +1,15 @@
 //! Daemons that the lab starts, and how they end.
 
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, PidfdFlags, kill_process, pidfd_open, pidfd_send_signal};
 
 /// A process of the lab with its log. It is killed when dropped.
 #[derive(Debug)]
@@ -16,6 +18,9 @@ pub struct Daemon {
     child: Child,
     /// The daemon itself, where `child` is only what put it into its namespaces.
     pid: u32,
+    /// Stands for this process alone. Its number is given to another one once it is dead, within minutes where containers are
+    /// started all the time.
+    handle: OwnedFd,
     log: PathBuf,
 }
 
@@ -29,7 +34,7 @@ impl Daemon {
             .spawn()
             .with_context(|| format!("cannot start {name} ({})", command.get_program().to_string_lossy()))?;
         let pid = child.id();
-        Ok(Self { name: name.to_owned(), child, pid, log: log.to_owned() })
+        Ok(Self { name: name.to_owned(), child, pid, handle: handle(pid)?, log: log.to_owned() })
     }
 
     /// Starts a daemon by way of a program that forks it, such as `nsenter --pid`.
@@ -41,6 +46,7 @@ impl Daemon {
             let child = fs::read_to_string(&children).unwrap_or_default();
             if let Some(pid) = child.split_whitespace().next().and_then(|pid| pid.parse().ok()) {
                 daemon.pid = pid;
+                daemon.handle = handle(pid).with_context(|| format!("{name} ended at once"))?;
                 return Ok(daemon);
             }
             if let Some(status) = daemon.child.try_wait()? {
@@ -61,9 +67,15 @@ impl Daemon {
         self.pid
     }
 
-    /// Whether it still runs.
+    /// Whether it still runs. One that is dead but not yet reaped does not.
     pub fn is_running(&self) -> bool {
-        is_alive(self.pid)
+        !self.ends_within(Duration::ZERO)
+    }
+
+    /// Waits for its end, which the handle is readable from.
+    fn ends_within(&self, within: Duration) -> bool {
+        let timeout = Timespec::try_from(within).ok();
+        poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], timeout.as_ref()).is_ok_and(|ended| ended > 0)
     }
 
     /// The file that it logs to.
@@ -86,15 +98,15 @@ impl Daemon {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        send(self.pid, signal).with_context(|| format!("cannot signal {}", self.name))
+        pidfd_send_signal(&self.handle, signal).with_context(|| format!("cannot signal {}", self.name))
     }
 
     /// SIGKILL, and waits until it is dead.
     pub fn kill(&mut self) {
         // A failure means that it is dead already.
-        let _ = send(self.pid, Signal::KILL);
+        let _ = self.signal(Signal::KILL);
         if self.pid != self.child.id() {
-            wait_dead(self.pid, Duration::from_secs(10));
+            self.ends_within(Duration::from_secs(10));
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
@@ -102,7 +114,7 @@ impl Daemon {
 
     /// SIGTERM, and waits until it is dead; says so if that takes longer than `within`, and kills it.
     pub fn stop(&mut self, within: Duration) -> Result<()> {
-        let _ = send(self.pid, Signal::TERM);
+        let _ = self.signal(Signal::TERM);
         let ended = self.wait_end(within);
         self.kill();
         if ended {
@@ -113,16 +125,10 @@ impl Daemon {
 
     /// Waits for its end; false if it still runs after `within`.
     pub fn wait_end(&mut self, within: Duration) -> bool {
-        let deadline = Instant::now() + within;
-        while Instant::now() < deadline {
-            // Reaps it when it is our child; a dead one that nobody reaps counts as ended as well.
-            let _ = self.child.try_wait();
-            if !is_alive(self.pid) {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        false
+        let ended = self.ends_within(within);
+        // Reaps it when it is our child.
+        let _ = self.child.try_wait();
+        ended
     }
 }
 
@@ -130,6 +136,12 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A handle of a process that has not been reaped.
+fn handle(pid: u32) -> Result<OwnedFd> {
+    let pid = Pid::from_raw(pid.try_into()?).context("no process")?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 /// Whether a process runs. One that is dead but not yet reaped does not.

@@ -3,7 +3,7 @@
 use slipway_api::design::{FindingSeverity, GroupState};
 use slipway_api::{Design, Node};
 
-use super::facts::{Facts, face_of_design};
+use super::facts::{Facts, face_of, face_of_design};
 use super::{Link, NextTry, State, head, operator};
 
 /// Reasons of a Node, or of a ContainerService on it, whose cause is in its Design.
@@ -18,13 +18,13 @@ pub(super) fn is_cause(reason: &str) -> bool {
 pub(super) fn of_node(node: &Node, facts: &Facts) -> Vec<Link> {
     let named = node.spec.design.design_ref.as_ref().map(|design| &design.name);
     let design = facts.designs.iter().find(|design| named.is_some() && design.metadata.name.as_ref() == named);
-    let chain = design.map(links).unwrap_or_default();
+    let chain = design.map(|design| links(design, &facts.nodes)).unwrap_or_default();
     // One that is well is no cause.
     if chain.first().is_some_and(|link| link.state == State::Ready) { Vec::new() } else { chain }
 }
 
-/// The chain of a Design.
-pub(super) fn links(design: &Design) -> Vec<Link> {
+/// The chain of a Design, down to the Node that needs a person in the middle of its step.
+pub(super) fn links(design: &Design, nodes: &[Node]) -> Vec<Link> {
     let face = face_of_design(design);
     let mut head = head(&face);
     operator::deletion(&face, &mut head);
@@ -59,5 +59,8 @@ pub(super) fn links(design: &Design) -> Vec<Link> {
             ..head
         });
     }
+    let moving = status.rollout.iter().flat_map(|rollout| &rollout.in_progress);
+    let moving = moving.filter_map(|it| nodes.iter().find(|node| node.metadata.name.as_deref() == Some(&*it.name)));
+    chain.extend(moving.map(|node| self::head(&face_of(node))).find(|head| head.state == State::Stalled));
     chain
 }

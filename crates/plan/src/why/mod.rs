@@ -120,7 +120,7 @@ pub fn why(facts: &Facts) -> Answer {
     let (mut chain, mut notes) = match &facts.subject {
         Subject::Node(node) => (node::links(node, facts), node::notes(node)),
         Subject::ContainerService(service) => service::links(service, facts),
-        Subject::Design(design) => (design::links(design), Vec::new()),
+        Subject::Design(design) => (design::links(design, &facts.nodes), Vec::new()),
     };
     let face = facts.subject.face();
     let ready = chain.first().is_some_and(|link| link.state == State::Ready);

@@ -408,6 +408,24 @@ fn a_node_that_waits_for_its_turn_is_led_to_the_group_that_holds_it_up() {
 }
 
 #[test]
+fn a_rollout_is_led_to_the_node_that_needs_a_person_in_the_middle_of_its_step() {
+    let group = json!({"name": "storage", "state": "InProgress", "nodes": 4, "ready": 3, "failed": 0});
+    let moving = ["s0", "s1"].map(|name| json!({"name": name, "since": "2026-11-28T10:00:00Z"}));
+    let conditions = ready("False", "RollingOut", "group storage", "10:00:00");
+    let status = json!({"observedGeneration": 1, "conditions": conditions, "groups": [group], "rollout": {"inProgress": moving}});
+    let design: Design =
+        serde_json::from_value(json!({"metadata": meta("lab"), "spec": {}, "status": status})).unwrap();
+    let node = |name: &str, told: Value| node(name, told, json!({}));
+    let nodes = vec![
+        node("s0", ready("False", "PoweringOn", "power on", "10:00:00")),
+        node("s1", ready("Stalled", "ApprovalNeeded", "its plan waits for an approval", "10:00:00")),
+    ];
+    let answer = why(&Facts { nodes, ..facts(Subject::Design(Box::new(design)), Vec::new(), &[]) });
+    assert_eq!(objects(&answer), ["dsn/lab", "group storage", "node/s1"]);
+    assert!(cause(&answer).to_do.contains("approvedPlan"), "{:?}", cause(&answer));
+}
+
+#[test]
 fn a_kind_that_is_not_served_says_how_to_install_it() {
     let answer = not_served("node/n20", "ns", "nodes");
     assert_eq!(objects(&answer), ["node/n20", "crd/nodes.slipway.dev"]);
