@@ -140,13 +140,17 @@ async fn of_ipmi(bench: &mut Bench) -> Result<Vec<Case>> {
     let off = &json!({"power": "Off", "powerOff": {"mode": "Force"}});
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let silent_at = format!("ipmi://{}", silent.local_addr()?);
-    let closed_at = format!("ipmi://{}", UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?);
+    // Connected to a port that nobody sends from, so that all others are refused and no other BMC is given this one's.
+    let closed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    closed.connect((Ipv4Addr::LOCALHOST, 9))?;
+    let closed_at = format!("ipmi://{}", closed.local_addr()?);
     // Too long for a name.
     let nameless = format!("ipmi://{}", "n".repeat(70));
     let mut cases = vec![
         Case::new("silent", with(&bmc(&silent_at, nothing), nothing), silent)
             .fails("BmcTimedOut", &["no answer", "127.0.0.1"]),
-        Case::new("refused", with(&bmc(&closed_at, nothing), nothing), ()).fails("BmcConnectionRefused", &["refused"]),
+        Case::new("refused", with(&bmc(&closed_at, nothing), nothing), closed)
+            .fails("BmcConnectionRefused", &["refused"]),
         Case::new("nameless", with(&bmc(&nameless, nothing), nothing), ())
             .fails("EndpointInvalid", &["spec.bmc.address", "is no host name or address", "write redfish+https"]),
     ];
